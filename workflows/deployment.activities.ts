@@ -1,0 +1,78 @@
+import type { CommandAction } from './domain/approval';
+import type { AuditRef } from './domain/audit';
+import type { Digest } from './domain/digest';
+import type { Envelope } from './domain/envelope';
+import type { ErrorCode } from './domain/errors';
+import type { ModelName } from './domain/names';
+import type { ReleaseRef } from './domain/release';
+import type { Arm, RouteState, ShadowArm } from './domain/route';
+import type { CanaryReport, QualityReport, Rollout, RolloutOutcome } from './domain/rollout';
+import type { AssignmentSpec } from './domain/spec';
+import type { Verdict } from './domain/verdict';
+
+/** What the store says of a model's deployment; the first step of each workflow run. */
+export interface RecoveredDeployment {
+  readonly generation: number;
+  readonly champion: ReleaseRef | null;
+  readonly previousChampion: ReleaseRef | null;
+  readonly state: RouteState;
+  /** A rollout that the newest route shows unfinished: its workflow was lost; it is rolled back, and that is audited. */
+  readonly unfinished: { readonly id: string; readonly release: ReleaseRef } | null;
+}
+
+export interface RoutePlan {
+  readonly model: ModelName;
+  /** The generation this plan was made on; the commit creates the next one or loses. */
+  readonly onGeneration: number;
+  /** Deterministic within the deployment: a retry finds its own commit by it. */
+  readonly intent: string;
+  readonly reason: string;
+  readonly actor: string;
+  readonly state: RouteState;
+  readonly arms: readonly Arm[];
+  readonly shadows: readonly ShadowArm[];
+  readonly paired: boolean;
+  readonly rollout: { readonly id: string; readonly step: number } | null;
+  readonly evidence: readonly Digest[];
+}
+
+export type AdmittedCommand =
+  | { readonly accepted: true; readonly action: CommandAction; readonly args: Readonly<Record<string, unknown>>; readonly actor: string; readonly audit: AuditRef }
+  | { readonly accepted: false; readonly code: ErrorCode; readonly detail: string };
+
+/** On the control queue: rollback needs nothing else (invariant I4). */
+export interface DeploymentControlActivities {
+  recoverDeployment(input: { model: ModelName }): Promise<RecoveredDeployment>;
+  admitCommand(input: { model: ModelName; envelope: Envelope }): Promise<AdmittedCommand>;
+  /** Verifies signature, digest, approvals (as recorded in the audit log) and compromised keys before a release may serve (I2). */
+  prepareRollout(input: { release: ReleaseRef; run: string | null; champion: ReleaseRef | null; attempt: number }): Promise<
+    { readonly accepted: true; readonly rollout: Rollout; readonly assignment: AssignmentSpec } | { readonly accepted: false; readonly code: ErrorCode; readonly detail: string }
+  >;
+  /** Same check, for a release that served before (rollback): expiry and leavers' keys do not count, compromised ones do. */
+  verifyServable(input: { release: ReleaseRef }): Promise<{ readonly ok: true } | { readonly ok: false; readonly code: ErrorCode; readonly detail: string }>;
+  /** Audits the intent, then creates the route of the next generation. Throws STORE_CONFLICT (not retried) when another writer was first. */
+  commitRoute(plan: RoutePlan): Promise<{ readonly generation: number; readonly digest: Digest }>;
+  /** One heartbeating watch of a canary step: looks each second; errors and disagreement. */
+  watchCanary(input: WatchInput): Promise<CanaryReport>;
+  /** Audits verdicts and outcome. */
+  recordRollout(input: { model: ModelName; rollout: string; release: ReleaseRef; event: 'started' | 'judged' | 'ended'; outcome: RolloutOutcome | null; detail: string; verdicts: readonly Verdict[]; evidence: readonly Digest[] }): Promise<void>;
+}
+
+export interface WatchInput {
+  readonly model: ModelName;
+  readonly rollout: Rollout;
+  readonly step: number;
+  /** Generations of this rollout that sent traffic to the challenger, newest last; their observations are summed. */
+  readonly generations: readonly number[];
+  /** When the step began and must end, epoch ms in wall time; in event time the step begins at the first watermark seen. */
+  readonly startedAtMs: number;
+  readonly endsAtMs: number;
+  /** Event clock only: watermark at which the step began, once known. */
+  readonly eventStartMs: number | null;
+}
+
+/** On the compute queue: joins predictions with matured labels. */
+export interface DeploymentComputeActivities {
+  /** Heartbeats; returns as soon as paired quality is settled (pass or fail), or when cancelled. */
+  watchQuality(input: WatchInput): Promise<QualityReport>;
+}

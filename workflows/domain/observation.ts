@@ -1,0 +1,64 @@
+import type { ModelName } from './names';
+import type { ArmName } from './route';
+
+/** Length of a counting window, in the route's clock. */
+export const WINDOW_MS = 10_000;
+
+/**
+ * Cumulative counts of one gateway incarnation for one route generation. A single writer puts it over and over; sums over
+ * incarnations are what verdicts are made from. A key is an assignment key, counted once per arm and rollout.
+ */
+export interface ObservationDocument {
+  readonly schema: 'slipway.observation/1';
+  readonly model: ModelName;
+  readonly generation: number;
+  readonly gateway: string;
+  readonly incarnation: string;
+  readonly updatedAt: string;
+  /** Largest event time among answered requests, epoch ms; null before the first. */
+  readonly watermarkMs: number | null;
+  readonly arms: Readonly<Partial<Record<ArmName, ArmCounts>>>;
+  /** Requests by window start (epoch ms, multiple of WINDOW_MS) and arm, for charts and the realised share. */
+  readonly windows: readonly WindowRow[];
+  /** Both arms' scores on the same requests. */
+  readonly paired: PairedCounts;
+  /** Requests that may have been answered without being in these counts, after a crash: at most so many. */
+  readonly lostAtMost: number;
+}
+
+export interface ArmCounts {
+  readonly requests: number;
+  readonly errors: number;
+  /** Distinct keys, and those whose first request met an error: independent trials however often a caller comes back. */
+  readonly keys: number;
+  readonly errorKeys: number;
+  readonly latencyMsSum: number;
+}
+
+export interface WindowRow {
+  readonly startMs: number;
+  readonly arm: ArmName;
+  readonly requests: number;
+  readonly errors: number;
+}
+
+export interface PairedCounts {
+  /** Distinct keys whose first request both arms scored. */
+  readonly keys: number;
+  /** Over those first requests: sum of |champion - challenger|, and of its square. */
+  readonly sumAbsDifference: number;
+  readonly sumSquaredDifference: number;
+}
+
+/** A gateway's local breaker took the challenger out. */
+export interface BreakerEvent {
+  readonly schema: 'slipway.breaker/1';
+  readonly model: ModelName;
+  readonly generation: number;
+  readonly gateway: string;
+  readonly incarnation: string;
+  readonly at: string;
+  readonly requests: number;
+  readonly errors: number;
+  readonly reason: string;
+}

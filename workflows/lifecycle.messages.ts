@@ -1,0 +1,50 @@
+import type { Envelope } from './domain/envelope';
+import type { ErrorCode } from './domain/errors';
+import type { ReleaseRef } from './domain/release';
+import type { Digest } from './domain/digest';
+import type { RolloutEnded } from './domain/rollout';
+import type { RunRequest, RunResult, Stage } from './domain/run';
+import type { GateResult } from './domain/verdict';
+import type { RecordedApproval } from './domain/approval';
+
+/** Workflow type, by the name of its exported function. */
+export const LIFECYCLE = 'lifecycle';
+
+/** Bounded: the spec travels as a digest. `command` is the signed `run` command whose args name this run. */
+export interface LifecycleInput {
+  readonly request: RunRequest;
+  readonly command: Envelope;
+}
+
+export type LifecycleResult = RunResult;
+
+/** Same payload by update and by signal: an envelope of an `ApprovalDocument` whose decision says which of the two it is. */
+export const approveUpdate = 'approve';
+export const rejectUpdate = 'reject';
+export const approveSignal = 'approveSignal';
+export const rejectSignal = 'rejectSignal';
+export const cancelRunUpdate = 'cancelRun';
+export const rolloutEndedSignal = 'rolloutEnded';
+export const statusQuery = 'status';
+
+export type Receipt = { readonly accepted: true; readonly detail: string } | { readonly accepted: false; readonly code: ErrorCode; readonly detail: string };
+
+export type ApproveArgs = [Envelope];
+export type CancelRunArgs = [Envelope];
+export type RolloutEndedArgs = [RolloutEnded];
+
+export interface LifecycleStatus {
+  readonly model: string;
+  readonly run: string;
+  readonly stage: Stage;
+  readonly detail: string;
+  readonly release: ReleaseRef | null;
+  /** What an approval must name. */
+  readonly evidence: Digest | null;
+  readonly gates: readonly GateResult[];
+  readonly approvals: readonly RecordedApproval[];
+  readonly approvalsRequired: number;
+  readonly approvalDeadline: string | null;
+  /** Newest last, at most 50 lines. */
+  readonly story: readonly { readonly at: string; readonly text: string }[];
+}
