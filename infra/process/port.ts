@@ -1,8 +1,14 @@
 /** Heavy or untrusted work runs in a child of its own process group, under limits, that ends when its parent does. */
 export interface ChildLimits {
+  /** Resident memory of the whole group, looked at every 200 ms. */
   readonly memoryMb: number;
   readonly timeoutMs: number;
+  /** Of standard output and error together; progress lines do not count. */
   readonly outputBytes: number;
+  /** Address space of each process, held by the kernel: what one allocation between two looks can take. Node needs 2 GB and more. */
+  readonly addressSpaceMb?: number;
+  /** Processor seconds of each process, held by the kernel. */
+  readonly cpuSeconds?: number;
 }
 
 export interface ChildTask {
