@@ -71,6 +71,8 @@ export interface SnapshotManifest {
   /** Parquet blobs: the declared columns under their own names, sorted by event time, then id. */
   readonly splits: Readonly<Record<SplitName, SnapshotSplit>>;
   readonly quarantine: { readonly rows: number; readonly blob: Digest | null; readonly reasons: Readonly<Record<string, number>> };
+  /** Rows that are good but belong to no split, by why: `outsideWindow`, `immature` (label not known when the next split began), `unlabelled`. */
+  readonly leftOut: Readonly<Record<string, number>>;
   readonly profile: Digest;
 }
 

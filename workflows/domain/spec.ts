@@ -103,8 +103,10 @@ export interface BuiltinTrainer {
 
 export interface CommandTrainer {
   readonly kind: 'command';
-  /** argv; run in the spec's folder with the file contract of docs/training.md. */
+  /** argv; run in `folder` with the file contract of docs/training.md. */
   readonly command: readonly string[];
+  /** Absolute folder of the spec. */
+  readonly folder: string;
 }
 
 export const METRICS = ['auc', 'logLoss', 'brier', 'calibrationError', 'rmse', 'mae', 'r2'] as const;
