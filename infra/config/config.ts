@@ -20,6 +20,8 @@ export interface SlipwayConfig {
   readonly gateway: { readonly host: string; readonly port: number; readonly pollMs: number; readonly threads: number; readonly id: string };
   /** Divides every activity time-out; chaos tests set it, so that a killed worker is noticed at once. */
   readonly timeoutDivisor: number;
+  /** `host:port` where a worker serves the SDK's Prometheus metrics; null serves none. */
+  readonly metricsAddress: string | null;
   readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug';
 }
 
@@ -41,6 +43,7 @@ const environment = z.object({
   SLIPWAY_GATEWAY_THREADS: z.coerce.number().int().min(1).max(64).default(1),
   SLIPWAY_GATEWAY_ID: z.string().regex(/^[a-z0-9-]{1,48}$/).default('gateway-1'),
   SLIPWAY_TIMEOUT_DIVISOR: z.coerce.number().positive().default(1),
+  SLIPWAY_METRICS_ADDRESS: z.string().regex(/^[^:]+:\d+$/, 'must be host:port').optional(),
   SLIPWAY_LOG_LEVEL: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
 });
 
@@ -68,6 +71,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       id: values.SLIPWAY_GATEWAY_ID,
     },
     timeoutDivisor: values.SLIPWAY_TIMEOUT_DIVISOR,
+    metricsAddress: values.SLIPWAY_METRICS_ADDRESS ?? null,
     logLevel: values.SLIPWAY_LOG_LEVEL,
   };
 }
