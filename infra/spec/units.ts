@@ -14,7 +14,9 @@ export function parseDuration(text: string): number | undefined {
 /** The largest unit that divides the duration: 1209600000 is `14d`. */
 export function formatDuration(durationMs: number): string {
   const units: readonly DurationUnit[] = ['d', 'h', 'm', 's'];
-  const unit = units.find((candidate) => durationMs !== 0 && durationMs % UNIT_MS[candidate] === 0) ?? (durationMs === 0 ? 's' : 'ms');
+  const unit =
+    units.find((candidate) => durationMs !== 0 && durationMs % UNIT_MS[candidate] === 0) ??
+    (durationMs === 0 ? 's' : 'ms');
   return `${durationMs / UNIT_MS[unit]}${unit}`;
 }
 
