@@ -16,15 +16,18 @@ export interface RecoveredDeployment {
   readonly champion: ReleaseRef | null;
   readonly previousChampion: ReleaseRef | null;
   readonly state: RouteState;
-  /** A rollout that the newest route shows unfinished: its workflow was lost; it is rolled back, and that is audited. */
-  readonly unfinished: { readonly id: string; readonly release: ReleaseRef } | null;
+  /**
+   * A rollout that the newest route shows unfinished: its workflow was lost; it is rolled back, and that is audited.
+   * `run` (from the release's manifest) is told of the end, should it still wait.
+   */
+  readonly unfinished: { readonly id: string; readonly release: ReleaseRef; readonly run?: string | null } | null;
 }
 
 export interface RoutePlan {
   readonly model: ModelName;
   /** The generation this plan was made on; the commit creates the next one or loses. */
   readonly onGeneration: number;
-  /** Deterministic within the deployment: a retry finds its own commit by it. */
+  /** Deterministic and different for each generation (it names `onGeneration`): a retry finds its own commit by it. */
   readonly intent: string;
   readonly reason: string;
   readonly actor: string;
@@ -34,6 +37,8 @@ export interface RoutePlan {
   readonly paired: boolean;
   readonly rollout: { readonly id: string; readonly step: number } | null;
   readonly evidence: readonly Digest[];
+  /** As `prepareRollout` returned it. Left out (rollback, freeze, retire): that of the route before. */
+  readonly assignment?: AssignmentSpec;
 }
 
 export type AdmittedCommand =
@@ -43,8 +48,16 @@ export type AdmittedCommand =
 /** On the control queue: rollback needs nothing else (invariant I4). */
 export interface DeploymentControlActivities {
   recoverDeployment(input: { model: ModelName }): Promise<RecoveredDeployment>;
-  admitCommand(input: { model: ModelName; envelope: Envelope }): Promise<AdmittedCommand>;
-  /** Verifies signature, digest, approvals (as recorded in the audit log) and compromised keys before a release may serve (I2). */
+  /**
+   * Verifies a signed command and audits it, accepted or refused. `delivery` is the update's id: the same nonce with the same
+   * delivery is a retry and gets the same answer; with another delivery it is COMMAND_REPLAYED. Action `release` may be signed by an
+   * operator or by role `control` (a hand-over); `abort` as well (a run that was cancelled).
+   */
+  admitCommand(input: { model: ModelName; envelope: Envelope; delivery?: string }): Promise<AdmittedCommand>;
+  /**
+   * Verifies signature, digest, approvals (as recorded in the audit log) and compromised keys before a release may serve (I2).
+   * `attempt` is the generation its first route would have, so that a rollout's id (`rollout-<version>-<attempt>`) is new each time.
+   */
   prepareRollout(input: { release: ReleaseRef; run: string | null; champion: ReleaseRef | null; attempt: number }): Promise<
     { readonly accepted: true; readonly rollout: Rollout; readonly assignment: AssignmentSpec } | { readonly accepted: false; readonly code: ErrorCode; readonly detail: string }
   >;
@@ -52,10 +65,10 @@ export interface DeploymentControlActivities {
   verifyServable(input: { release: ReleaseRef }): Promise<{ readonly ok: true } | { readonly ok: false; readonly code: ErrorCode; readonly detail: string }>;
   /** Audits the intent, then creates the route of the next generation. Throws STORE_CONFLICT (not retried) when another writer was first. */
   commitRoute(plan: RoutePlan): Promise<{ readonly generation: number; readonly digest: Digest }>;
-  /** One heartbeating watch of a canary step: looks each second; errors and disagreement. */
+  /** One watch of a canary step: looks and heartbeats each second; errors and disagreement. Returns before the step is over only for a fail, a breaker or a lost generation. */
   watchCanary(input: WatchInput): Promise<CanaryReport>;
   /** Audits verdicts and outcome. */
-  recordRollout(input: { model: ModelName; rollout: string; release: ReleaseRef; event: 'started' | 'judged' | 'ended'; outcome: RolloutOutcome | null; detail: string; verdicts: readonly Verdict[]; evidence: readonly Digest[] }): Promise<void>;
+  recordRollout(input: { model: ModelName; rollout: string; release: ReleaseRef; event: 'started' | 'judged' | 'ended'; outcome: RolloutOutcome | null; detail: string; verdicts: readonly Verdict[]; evidence: readonly Digest[]; actor?: string }): Promise<void>;
 }
 
 export interface WatchInput {
@@ -69,6 +82,12 @@ export interface WatchInput {
   readonly endsAtMs: number;
   /** Event clock only: watermark at which the step began, once known. */
   readonly eventStartMs: number | null;
+  /** How often the step was extended: in event time it is over after `forMs * (1 + extension)`. Default 0. */
+  readonly extension?: number;
+  /** An operator paused the rollout: the watch returns for a fail, a breaker or a lost generation, not because the step is over. */
+  readonly hold?: boolean;
+  /** The route has the challenger as its only arm, at weight 1: errors are judged against the champion's earlier generations. */
+  readonly bake?: boolean;
 }
 
 /** On the compute queue: joins predictions with matured labels. */

@@ -1,4 +1,5 @@
 import type { Envelope } from './domain/envelope';
+import type { ErrorCode } from './domain/errors';
 import type { ModelName } from './domain/names';
 import type { ReleaseRef } from './domain/release';
 import type { ArmName } from './domain/route';
@@ -13,23 +14,43 @@ export const DEPLOYMENT = 'deployment';
 /** Also the input of continue-as-new: bounded plain JSON. The truth about routes is the store's; this is what is in progress. */
 export interface DeploymentInput {
   readonly model: ModelName;
-  /** Queued commands that the last run had not begun, at most 20. */
-  readonly queue: readonly QueuedCommand[];
-  /** Nonces and update ids seen, newest last, at most 200. */
-  readonly seen: readonly string[];
+  /** Admitted releases whose rollout the last run had not begun, oldest first, at most MAX_QUEUED_RELEASES. */
+  readonly queue: readonly QueuedRelease[];
+  /** Ids of updates seen, newest last, at most MAX_SEEN_IDS: Temporal forgets them at continue-as-new. */
+  readonly seen: readonly SeenUpdate[];
+  /** Divides every activity time-out (chaos tests). Default 1. */
+  readonly timeoutDivisor?: number;
 }
 
-/** A release handed over by a lifecycle (verified by its registration), or a signed operator command. */
-export type QueuedCommand =
-  | { readonly kind: 'release'; readonly id: string; readonly release: ReleaseRef; readonly run: string | null }
-  | { readonly kind: 'command'; readonly id: string; readonly envelope: Envelope };
+export const MAX_QUEUED_RELEASES = 20;
+export const MAX_SEEN_IDS = 200;
 
+/** A release handed over by a lifecycle, or by an operator (`run` null). */
+export interface QueuedRelease {
+  readonly id: string;
+  readonly release: ReleaseRef;
+  readonly run: string | null;
+  readonly actor: string;
+}
+
+/** What was answered to an update, so that one sent again after continue-as-new gets the same answer. */
+export interface SeenUpdate {
+  readonly id: string;
+  readonly accepted: boolean;
+  readonly code: ErrorCode | null;
+}
+
+/**
+ * Hand-over by a lifecycle (update id: the release's digest) and every operator command (update id: the command's nonce). Both
+ * carry a signed `CommandDocument`, whose action says which of `COMMAND_ACTIONS` it is. Arguments by action:
+ * `release` {release: ReleaseRef, run: string | null}; `divert` {release: ReleaseRef}; `abort` {release?: ReleaseRef};
+ * `rollback` `pause` `resume` `skipStep` `promoteNow` `freeze` `unfreeze` `retire` {reason?: string}.
+ */
 export const releaseUpdate = 'release';
-/** Every operator command arrives by this update: the envelope's action says which of `COMMAND_ACTIONS` it is. */
 export const commandUpdate = 'command';
 export const statusQuery = 'status';
 
-export type ReleaseArgs = [{ readonly release: ReleaseRef; readonly run: string | null }];
+export type ReleaseArgs = [Envelope];
 export type CommandArgs = [Envelope];
 
 export interface DeploymentStatus {
@@ -38,6 +59,8 @@ export interface DeploymentStatus {
   readonly champion: ReleaseRef | null;
   readonly previousChampion: ReleaseRef | null;
   readonly frozen: boolean;
+  /** Releases that wait for the rollout in progress, or for `unfreeze`. */
+  readonly queued: readonly ReleaseRef[];
   readonly rollout:
     | (Pick<Rollout, 'id' | 'release' | 'run'> & {
         readonly step: number;

@@ -7,17 +7,22 @@ import type { RecordedApproval } from './domain/approval';
 
 /** Light work on the control queue. */
 export interface LifecycleControlActivities {
-  /** Verifies the signed command, audits the start (or the refusal), writes the request. Throws a catalogue code when refused. */
+  /**
+   * Verifies the signed command (its args are `RunCommandArgs`; role trainer, or control for the causes drift and schedule), audits the start (or the refusal), writes the request.
+   * Throws a catalogue code when refused.
+   */
   admitRun(input: { request: RunRequest; command: Envelope }): Promise<RunPlan>;
   /** Allocates the next version, signs, writes. The same run gets the same release again. */
   registerRelease(input: RegisterInput): Promise<ReleaseRef>;
   /** Verifies one approval or rejection that arrived and records it, or audits why not. */
   recordApproval(input: RecordApprovalInput): Promise<ApprovalReceipt>;
   recordApprovalExpiry(input: { request: RunRequest; release: ReleaseRef; missing: number }): Promise<void>;
-  /** Verifies a signed `cancelRun`. */
-  admitCancel(input: { request: RunRequest; command: Envelope }): Promise<{ accepted: true; actor: string } | { accepted: false; code: ErrorCode; detail: string }>;
-  /** Update-with-start of the model's deployment with `release`; the release digest is the update id. */
+  /** Verifies a signed `cancelRun`. `delivery` as in `admitCommand`. */
+  admitCancel(input: { request: RunRequest; command: Envelope; delivery?: string }): Promise<{ accepted: true; actor: string } | { accepted: false; code: ErrorCode; detail: string }>;
+  /** Update-with-start of the model's deployment with a `release` command signed by the control key; the release digest is the update id. */
   handOver(input: { request: RunRequest; release: ReleaseRef }): Promise<{ accepted: boolean; code?: ErrorCode; detail: string }>;
+  /** Compensation of `handOver`: takes the release out of the deployment's queue, or aborts its rollout. Nothing to take back is no error. */
+  withdrawRelease(input: { request: RunRequest; release: ReleaseRef; reason: string }): Promise<void>;
   /** Audits the outcome and writes the run's result. */
   finishRun(input: { request: RunRequest; outcome: RunOutcome; detail: string; version: number | null }): Promise<void>;
 }

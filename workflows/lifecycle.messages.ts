@@ -14,6 +14,20 @@ export const LIFECYCLE = 'lifecycle';
 export interface LifecycleInput {
   readonly request: RunRequest;
   readonly command: Envelope;
+  /** Divides every activity time-out (chaos tests). Default 1. */
+  readonly timeoutDivisor?: number;
+}
+
+/** Arguments of the signed `run` command: its signature covers the whole request by digest (of its canonical JSON). */
+export interface RunCommandArgs {
+  readonly run: string;
+  readonly request: Digest;
+}
+
+/** Arguments of the signed `cancelRun` command. */
+export interface CancelRunCommandArgs {
+  readonly run: string;
+  readonly reason: string;
 }
 
 export type LifecycleResult = RunResult;

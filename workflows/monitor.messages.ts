@@ -8,6 +8,8 @@ export const MONITOR = 'monitor';
 export interface MonitorInput {
   readonly model: ModelName;
   readonly asOf: string | null;
+  /** Divides every activity time-out (chaos tests). Default 1. */
+  readonly timeoutDivisor?: number;
 }
 
 export type MonitorResult = LookResult & { readonly retrainRun: string | null };

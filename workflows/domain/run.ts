@@ -1,5 +1,6 @@
 import type { AuditRef } from './audit';
 import type { Digest } from './digest';
+import type { ErrorCode } from './errors';
 import type { Cause, ModelName, TaskQueue } from './names';
 import type { MetricName } from './spec';
 import type { GateResult } from './verdict';
@@ -151,4 +152,6 @@ export interface RunResult {
   readonly outcome: RunOutcome;
   readonly detail: string;
   readonly version: number | null;
+  /** Why a run failed or was refused; the CLI's exit code follows from it. */
+  readonly code?: ErrorCode | null;
 }
