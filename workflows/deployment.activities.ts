@@ -73,7 +73,9 @@ export interface DeploymentControlActivities {
 
 export interface WatchInput {
   readonly model: ModelName;
+  /** Its spec's steps include the bake: a last step at weight 1 for `bakeMs`, the champion still loaded at weight 0. */
   readonly rollout: Rollout;
+  /** Index into `rollout.spec.steps`. */
   readonly step: number;
   /** Generations of this rollout that sent traffic to the challenger, newest last; their observations are summed. */
   readonly generations: readonly number[];
@@ -86,8 +88,6 @@ export interface WatchInput {
   readonly extension?: number;
   /** An operator paused the rollout: the watch returns for a fail, a breaker or a lost generation, not because the step is over. */
   readonly hold?: boolean;
-  /** The route has the challenger as its only arm, at weight 1: errors are judged against the champion's earlier generations. */
-  readonly bake?: boolean;
 }
 
 /** On the compute queue: joins predictions with matured labels. */
