@@ -14,10 +14,14 @@ export interface Logger {
 }
 
 /**
- * The one logger: pino on standard output, `process` and `workspace` in each line, RFC 3339 time. Pass an error as `err`;
- * its catalogue code becomes `err.code`.
+ * The one logger: pino on standard output (or appending to `file`), `process` and `workspace` in each line, RFC 3339 time.
+ * Pass an error as `err`; its catalogue code becomes `err.code`.
  */
-export function createLogger(config: Pick<SlipwayConfig, 'workspace' | 'logLevel'>, process: string): Logger {
+export function createLogger(
+  config: Pick<SlipwayConfig, 'workspace' | 'logLevel'>,
+  process: string,
+  file?: string,
+): Logger {
   return pino(
     {
       level: config.logLevel,
@@ -27,7 +31,7 @@ export function createLogger(config: Pick<SlipwayConfig, 'workspace' | 'logLevel
       serializers: { err: serializeError },
     },
     // Synchronous: a process that is killed has written what it did.
-    pino.destination({ dest: 1, sync: true }),
+    pino.destination({ dest: file ?? 1, sync: true }),
   );
 }
 

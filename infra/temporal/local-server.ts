@@ -53,7 +53,9 @@ export async function waitForServer(address: string, namespace: string, timeoutM
       }
     } catch (error) {
       if (Date.now() > deadline) {
-        throw new SlipwayError('TEMPORAL_UNAVAILABLE', `Temporal at ${address} was not ready in ${timeoutMs} ms`, { cause: error });
+        throw new SlipwayError('TEMPORAL_UNAVAILABLE', `Temporal at ${address} was not ready in ${timeoutMs} ms`, {
+          cause: error,
+        });
       }
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
@@ -69,8 +71,12 @@ export async function startLocalServer(options: LocalServerOptions): Promise<Loc
     child.once('error', () => resolve());
   });
   const failed = new Promise<never>((_, reject) => {
-    child.once('error', (error) => reject(new SlipwayError('TOOL_MISSING', `${options.binary} does not start`, { cause: error })));
-    void exited.then(() => reject(new SlipwayError('TEMPORAL_UNAVAILABLE', 'the local Temporal server ended while starting')));
+    child.once('error', (error) =>
+      reject(new SlipwayError('TOOL_MISSING', `${options.binary} does not start`, { cause: error })),
+    );
+    void exited.then(() =>
+      reject(new SlipwayError('TEMPORAL_UNAVAILABLE', 'the local Temporal server ended while starting')),
+    );
   });
   const address = `127.0.0.1:${options.port}`;
   const stop = async (): Promise<void> => {

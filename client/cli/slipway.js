@@ -1,0 +1,9 @@
+#!/usr/bin/env node
+'use strict';
+/** The `slipway` program: installs what is missing, then becomes client/cli/main.ts. */
+require('../../infra/bootstrap.cjs')
+  .run('client/cli/main.ts', process.argv.slice(2))
+  .catch((error) => {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 70;
+  });

@@ -1,0 +1,63 @@
+import { DefaultLogger, type LogEntry, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import type { SlipwayConfig } from '../infra/config/config';
+import type { Logger } from '../infra/telemetry/log';
+import { activityErrors } from '../infra/temporal/activity-errors';
+import { connectWorker } from '../infra/temporal/connection';
+import type { TaskQueue } from '../workflows/domain/names';
+
+/** What differs between our workers; connection, interceptors and time-outs are the same. */
+export type WorkerRole = Pick<
+  WorkerOptions,
+  'activities' | 'workflowBundle' | 'maxConcurrentActivityTaskExecutions' | 'maxCachedWorkflows'
+> & {
+  readonly taskQueue: TaskQueue;
+};
+
+/** Long activities get so long to save (checkpoints) before they are cancelled. */
+const SHUTDOWN_GRACE_MS = 5000;
+const SHUTDOWN_FORCE_MS = 15_000;
+
+/** Runs a worker until SIGINT or SIGTERM has drained it. */
+export async function runWorker(config: SlipwayConfig, logger: Logger, role: WorkerRole): Promise<void> {
+  installRuntime(config, logger);
+  const connection = await connectWorker(config.temporal);
+  try {
+    const worker = await Worker.create({
+      ...role,
+      connection,
+      namespace: config.temporal.namespace,
+      interceptors: { activity: [activityErrors(logger)] },
+      // A heartbeat that is held back longer than this delays cancellation, and so a rollback, by as much.
+      maxHeartbeatThrottleInterval: 1000,
+      defaultHeartbeatThrottleInterval: 1000,
+      // A crashed control worker costs its successor this long for each workflow it had cached.
+      stickyQueueScheduleToStartTimeout: 2000,
+      shutdownGraceTime: SHUTDOWN_GRACE_MS,
+      shutdownForceTime: SHUTDOWN_FORCE_MS,
+    });
+    logger.info({ queue: role.taskQueue, pid: process.pid }, 'worker polls');
+    await worker.run();
+  } finally {
+    await connection.close();
+  }
+}
+
+function installRuntime(config: SlipwayConfig, logger: Logger): void {
+  const metrics =
+    config.metricsAddress === null ? {} : { metrics: { prometheus: { bindAddress: config.metricsAddress } } };
+  Runtime.install({
+    logger: new DefaultLogger('INFO', (entry) => forward(logger, entry)),
+    telemetryOptions: { logging: { filter: { core: 'WARN' }, forward: {} }, ...metrics },
+  });
+}
+
+function forward(logger: Logger, entry: LogEntry): void {
+  const write = {
+    TRACE: logger.debug,
+    DEBUG: logger.debug,
+    INFO: logger.debug,
+    WARN: logger.warn,
+    ERROR: logger.error,
+  }[entry.level];
+  write.call(logger, { sdk: entry.meta ?? {} }, entry.message);
+}
