@@ -1,7 +1,12 @@
 /** Unit tests of pure code first, then tests that start real servers; the latter share two workers on two cores. */
 module.exports = {
   testEnvironment: 'node',
-  transform: { '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } }] },
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } },
+    ],
+  },
   testMatch: ['<rootDir>/test/**/*.test.ts', '<rootDir>/workflows/**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', '/.slipway/'],
   modulePathIgnorePatterns: ['/.slipway/'],
