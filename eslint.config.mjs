@@ -3,7 +3,7 @@ import tseslint from 'typescript-eslint';
 const nodeOnly = ['node:*', 'fs', 'path', 'crypto', 'os', 'http', 'child_process', 'worker_threads'];
 
 export default tseslint.config(
-  { ignores: ['node_modules', 'dist', '.slipway', '**/*.mjs', '**/*.js'] },
+  { ignores: ['node_modules', 'dist', '.slipway', '**/*.mjs', '**/*.cjs', '**/*.js'] },
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
