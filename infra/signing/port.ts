@@ -3,6 +3,8 @@ import type { Envelope, PayloadType, Role } from '../../workflows/domain/envelop
 /** One private key. `sign` canonicalises the document (RFC 8785) and wraps it in DSSE. */
 export interface Signer {
   readonly keyId: string;
+  /** SPKI PEM. */
+  readonly publicKey: string;
   sign(payloadType: PayloadType, document: unknown): Envelope;
 }
 
@@ -12,7 +14,8 @@ export interface TrustedKey {
   /** SPKI PEM of an Ed25519 public key. */
   readonly publicKey: string;
   readonly person: string;
-  readonly roles: readonly { readonly role: Role; readonly project: string | '*' }[];
+  /** Project `*` is all of them. */
+  readonly roles: readonly { readonly role: Role; readonly project: string }[];
   readonly expiresAt: string | null;
   /** `left`: stops promotion from then on. `compromised`: nothing it ever signed counts, and its use pages. */
   readonly revoked: { readonly at: string; readonly reason: 'left' | 'compromised' } | null;

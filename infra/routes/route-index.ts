@@ -1,0 +1,40 @@
+import { z } from 'zod';
+import { keys } from '../../workflows/domain/keys';
+import { parseModelName, type ModelName } from '../../workflows/domain/names';
+import type { RouteIndex } from '../../workflows/domain/route';
+import { canonicalBytes } from '../object-store/digest';
+import type { ObjectStore } from '../object-store/port';
+
+const indexSchema = z.object({ generations: z.record(z.string(), z.number().int().min(1)) });
+const noHint: RouteIndex = { generations: {} };
+/** Two writers of different models may replace each other's hint; each looks again so often. */
+const attempts = 4;
+
+/** The hint; empty where it is missing or malformed, since nobody may depend on it. */
+export async function readRouteIndex(store: ObjectStore): Promise<RouteIndex> {
+  const bytes = await store.get(keys.routeIndex);
+  if (!bytes) return noHint;
+  try {
+    const parsed = indexSchema.safeParse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+    if (!parsed.success) return noHint;
+    return {
+      generations: Object.fromEntries(
+        Object.entries(parsed.data.generations).filter(([model]) => parseModelName(model)),
+      ),
+    };
+  } catch {
+    return noHint;
+  }
+}
+
+/** Raises a model's hint, never lowers it. It may still be lost to another writer's put: then it lags, and readers probe. */
+export async function raiseRouteHint(store: ObjectStore, model: ModelName, generation: number): Promise<void> {
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const { generations } = await readRouteIndex(store);
+    if ((generations[model] ?? 0) >= generation) return;
+    await store.put(
+      keys.routeIndex,
+      canonicalBytes({ generations: { ...generations, [model]: generation } } satisfies RouteIndex),
+    );
+  }
+}
