@@ -1,0 +1,72 @@
+import type { ErrorCheckSpec } from '../spec';
+import type { Verdict } from '../verdict';
+import { compareErrorRates, type ErrorComparison, type KeyCounts } from './error-rates';
+import { fromLog, growthToSettle, roundedUp } from './e-values';
+
+export interface ErrorCounts {
+  readonly champion: KeyCounts;
+  readonly challenger: KeyCounts;
+  /**
+   * Challenger keys that may have met an error without being counted (a gateway died). They stand against a pass as errors;
+   * they are no proof of a failure, since whoever kills a gateway kills both arms.
+   */
+  readonly challengerLost: number;
+}
+
+/**
+ * Whether the challenger fails more often than the champion by more than `spec.margin`. `fail` and `pass` are each wrong in
+ * at most `spec.alpha` of rollouts however often this is called. Without challenger keys it is inconclusive (invariant I5).
+ */
+export function judgeErrors(spec: ErrorCheckSpec, counts: ErrorCounts): Verdict {
+  const seen = compareErrorRates(counts.champion, counts.challenger, spec.margin);
+  const held = counts.challengerLost === 0 ? seen : compareErrorRates(counts.champion, withLost(counts), spec.margin);
+  const bar = Math.log(1 / spec.alpha);
+  const enough = counts.challenger.keys >= spec.minKeys;
+  const outcome = seen.logWorse >= bar ? 'fail' : held.logNotWorse >= bar && enough ? 'pass' : 'inconclusive';
+  const evidence = outcome === 'pass' ? held.logNotWorse : seen.logWorse;
+  return {
+    check: 'errors',
+    outcome,
+    statistic: { name: outcome === 'pass' ? 'e-value of not worse' : 'e-value of worse', value: fromLog(evidence) },
+    bound: { name: '1/alpha', value: 1 / spec.alpha },
+    counts: {
+      championKeys: counts.champion.keys,
+      championErrorKeys: counts.champion.errorKeys,
+      challengerKeys: counts.challenger.keys,
+      challengerErrorKeys: counts.challenger.errorKeys,
+      challengerLostKeys: counts.challengerLost,
+    },
+    detail: `challenger ${rate(counts.challenger)}, champion ${rate(counts.champion)}, margin ${percent(spec.margin)}`,
+    resolves: outcome === 'inconclusive' ? whatResolves(spec, counts) : '',
+  };
+}
+
+function withLost(counts: ErrorCounts): KeyCounts {
+  const { challenger, challengerLost } = counts;
+  return { keys: challenger.keys + challengerLost, errorKeys: challenger.errorKeys + challengerLost };
+}
+
+function whatResolves(spec: ErrorCheckSpec, counts: ErrorCounts): string {
+  const { keys } = counts.challenger;
+  if (keys === 0) return `traffic: at least ${spec.minKeys} keys on the challenger`;
+  const at = (factor: number): number => {
+    const challenger = scaled(withLost(counts), factor);
+    const grown: ErrorComparison = compareErrorRates(scaled(counts.champion, factor), challenger, spec.margin);
+    return Math.max(grown.logWorse, grown.logNotWorse);
+  };
+  const factor = growthToSettle(at, spec.alpha);
+  if (factor === null) return 'the rates seen are too near the margin: a longer step, or a wider margin';
+  return `about ${roundedUp(Math.max(spec.minKeys - keys, keys * (factor - 1), 1))} more keys on the challenger`;
+}
+
+function scaled(counts: KeyCounts, factor: number): KeyCounts {
+  return { keys: counts.keys * factor, errorKeys: counts.errorKeys * factor };
+}
+
+function rate(counts: KeyCounts): string {
+  return counts.keys === 0 ? 'no keys' : `${percent(counts.errorKeys / counts.keys)} of ${counts.keys} keys`;
+}
+
+function percent(fraction: number): string {
+  return `${(fraction * 100).toFixed(2)} %`;
+}
