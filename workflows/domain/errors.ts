@@ -23,6 +23,7 @@ export const ERRORS = {
   DATA_SCHEMA: kind(422, 3, false, 'Make the source and the declared columns agree.'),
   DATA_QUARANTINE: kind(422, 3, false, 'Look at the quarantine file named in the message, mend the source or the ranges.'),
   DATA_EMPTY_SPLIT: kind(422, 3, false, 'Widen the data window, or shorten validation and holdout.'),
+  DATA_LIMIT: kind(422, 3, false, 'Reading the data went past its memory or time limit; shorten the window, or give the compute worker more.'),
   DATA_LABEL: kind(422, 3, false, 'The label column must exist and hold more than one value.'),
   TRAINING_FAILED: kind(500, 3, false, 'Read the trainer output named in the message.'),
   TRAINING_LIMIT: kind(500, 3, false, 'The trainer went past its memory, time or output limit; raise the limit in the spec or shrink the model.'),

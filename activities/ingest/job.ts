@@ -1,0 +1,51 @@
+import type { ErrorCode } from '../../workflows/domain/errors';
+import type { Profile } from '../../workflows/domain/profile';
+import type { SplitName } from '../../workflows/domain/run';
+import type { ModelSpec } from '../../workflows/domain/spec';
+
+/** What the child is told, in `job.json` of its folder. It writes nothing outside that folder. */
+export interface IngestJob {
+  readonly spec: ModelSpec;
+  /** RFC 3339. */
+  readonly asOf: string;
+  readonly threads: number;
+  /** DuckDB's share of the child's memory. */
+  readonly memoryMb: number;
+}
+
+export const JOB_FILE = 'job.json';
+export const REPORT_FILE = 'report.json';
+export const QUARANTINE_FILE = 'quarantine.parquet';
+export const splitFile = (split: SplitName): string => `${split}.parquet`;
+
+/** What the child found, in `report.json`. Absent where it died. */
+export type IngestReport =
+  | { readonly ok: true; readonly quarantine: Quarantined; readonly snapshot: IngestedSnapshot }
+  | { readonly ok: false; readonly code: ErrorCode; readonly message: string; readonly quarantine: Quarantined };
+
+/** Bad rows by reason; the file is there where `rows` is above 0. */
+export interface Quarantined {
+  readonly rows: number;
+  readonly reasons: Readonly<Record<string, number>>;
+}
+
+export interface IngestedSnapshot {
+  /** Hex SHA-256 of the canonical rows and columns. */
+  readonly rowsDigest: string;
+  readonly splits: Readonly<Record<SplitName, IngestedSplit>>;
+  readonly leftOut: Readonly<Record<string, number>>;
+  readonly profile: Profile;
+}
+
+export interface IngestedSplit {
+  readonly rows: number;
+  /** First and last event time, RFC 3339. */
+  readonly from: string;
+  readonly to: string;
+}
+
+/** One line of the child's progress. */
+export interface IngestProgress {
+  readonly stage: string;
+  readonly rows: number;
+}
