@@ -1,6 +1,6 @@
 /** Unit tests of pure code first, then tests that start real servers; the latter share two workers on two cores. */
 module.exports = {
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/test/support/node-environment.cjs',
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',

@@ -5,7 +5,7 @@ export interface ChildLimits {
   readonly timeoutMs: number;
   /** Of standard output and error together; progress lines do not count. */
   readonly outputBytes: number;
-  /** Address space of each process, held by the kernel: what one allocation between two looks can take. Node needs 2 GB and more. */
+  /** Address space of each process, held by the kernel: what one allocation between two looks can take. Our own TypeScript entries reserve 12 GB. */
   readonly addressSpaceMb?: number;
   /** Processor seconds of each process, held by the kernel. */
   readonly cpuSeconds?: number;

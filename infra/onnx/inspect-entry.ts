@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { Tensor } from 'onnxruntime-node';
+import { SlipwayError } from '../../workflows/domain/errors';
+import { parseModelFile } from './model-file';
+import type { ModelFile, ModelValue } from './model-file';
+import type { InspectionReply } from './inspect-model';
+import { openSession } from './session';
+
+/** Rows of the probe: two, so that an output that ignores the batch shows. */
+export const PROBE_ROWS = 2;
+
+type Maker = (count: number, dims: readonly number[]) => Tensor;
+
+/** Zeros (or empty texts) of each datatype that a probe can send. */
+const ZEROS: Readonly<Record<string, Maker>> = {
+  FP32: (count, dims) => new Tensor('float32', new Float32Array(count), dims),
+  FP64: (count, dims) => new Tensor('float64', new Float64Array(count), dims),
+  INT32: (count, dims) => new Tensor('int32', new Int32Array(count), dims),
+  INT64: (count, dims) => new Tensor('int64', new BigInt64Array(count), dims),
+  BOOL: (count, dims) => new Tensor('bool', new Uint8Array(count), dims),
+  BYTES: (count, dims) => new Tensor('string', new Array<string>(count).fill(''), dims),
+};
+
+function probeInput(value: ModelValue): Tensor {
+  const dims = value.shape.map((size) => size ?? PROBE_ROWS);
+  const make = ZEROS[value.datatype];
+  if (!make)
+    throw new SlipwayError(
+      'MODEL_UNREADABLE',
+      `the model cannot be used: input ${value.name} has the type ${value.datatype}`,
+    );
+  return make(
+    dims.reduce((product, size) => product * size, 1),
+    dims,
+  );
+}
+
+async function inspect(path: string, maxElements: number): Promise<InspectionReply> {
+  const bytes = readFileSync(path);
+  const file: ModelFile = parseModelFile(bytes, maxElements);
+  const session = await openSession(bytes);
+  const startedMs = performance.now();
+  const out = await session.run(Object.fromEntries(file.inputs.map((input) => [input.name, probeInput(input)])));
+  const probeShapes = Object.fromEntries(Object.entries(out).map(([name, tensor]) => [name, [...tensor.dims]]));
+  return {
+    ok: true,
+    inspection: { ...file, bytes: bytes.length, probeShapes, probeMs: performance.now() - startedMs },
+  };
+}
+
+function failureOf(error: unknown): InspectionReply {
+  const message = error instanceof Error ? error.message : String(error);
+  return {
+    ok: false,
+    message: error instanceof SlipwayError ? message : `the model cannot be used: ${message.slice(0, 500)}`,
+  };
+}
+
+/** Run by `inspectModel` in a limited child: `inspect-entry.ts <model file> <largest number of values>`. */
+if (require.main === module) {
+  const [path, maxElements] = process.argv.slice(2);
+  void inspect(path ?? '', Number(maxElements))
+    .catch(failureOf)
+    .then((reply) => process.stdout.write(`${JSON.stringify(reply)}\n`));
+}
