@@ -1,0 +1,61 @@
+import { InvalidArgumentError, type Command } from 'commander';
+import { generateKey, saveKey, trustedKey } from '../../../infra/signing/keys';
+import { loadPolicy } from '../../../infra/signing/trust';
+import { ROLES, type Role } from '../../../workflows/domain/envelope';
+import { withExample } from '../examples';
+import { formatTable } from '../output';
+import { action, type Session } from '../session';
+
+interface CreateOptions {
+  readonly person: string;
+  readonly role: readonly Role[];
+  readonly project: string;
+}
+
+export function addKeys(program: Command): void {
+  const keys = program.command('keys').description('keys that this workspace trusts');
+  withExample(keys.command('list').description('who may do what').action(action(list)), 'slipway keys list');
+  const create = keys
+    .command('create <name>')
+    .description('make a private key; print the line of the trust file that lets it act')
+    .requiredOption('--person <name>', 'who decides with it, as person:ana', parsePerson)
+    .option('--role <role...>', `roles to ask for: ${ROLES.join(', ')}`, collectRole, [] as Role[])
+    .option('--project <project>', 'project that the roles are for', '*')
+    .action(action(create_));
+  withExample(create, 'slipway keys create eva --person person:eva --role approver --project flights');
+}
+
+async function list(session: Session): Promise<void> {
+  const policy = await loadPolicy(session.config.trustFile);
+  const rows = policy.keys.map((key) => [
+    key.keyId,
+    key.person,
+    key.roles.map((grant) => `${grant.role}@${grant.project}`).join(' '),
+    key.revoked ? `${key.revoked.reason} ${key.revoked.at}` : (key.expiresAt ?? 'valid'),
+  ]);
+  session.result(policy, formatTable(['KEY', 'PERSON', 'ROLES', 'STANDING'], rows));
+}
+
+/** Trust is granted by who keeps the trust file, never by this command. */
+async function create_(session: Session, name: string, options: CreateOptions): Promise<void> {
+  const key = generateKey(name, options.person);
+  const file = await saveKey(session.config.keyFolder, key);
+  const line = trustedKey(key, options.role, options.project);
+  session.result({ file, trust: line }, [
+    `private key: ${file} (mode 0600; keep it where only ${options.person} reads it)`,
+    `add this to "keys" in ${session.config.trustFile}, after review:`,
+    JSON.stringify(line, null, 2),
+  ]);
+}
+
+function collectRole(value: string, before: readonly Role[]): Role[] {
+  const role = ROLES.find((known) => known === value);
+  if (!role) throw new InvalidArgumentError(`expected one of ${ROLES.join(', ')}`);
+  return [...before, role];
+}
+
+function parsePerson(value: string): string {
+  if (!/^(person|process):[a-z0-9][a-z0-9._@-]{0,63}$/.test(value))
+    throw new InvalidArgumentError('expected person:<name>');
+  return value;
+}

@@ -1,0 +1,47 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { explainSpec } from '../../../infra/spec/explain';
+import { parseSpec } from '../../../infra/spec/parse';
+import { specSchemaJson } from '../../../infra/spec/schema';
+import { SlipwayError } from '../../../workflows/domain/errors';
+import type { ModelSpec } from '../../../workflows/domain/spec';
+import { withExample } from '../examples';
+import { action, type Session } from '../session';
+
+export function addSpec(program: Command): void {
+  const spec = program.command('spec').description('model.yaml: check it, or print its JSON Schema');
+  withExample(
+    spec
+      .command('check <file>')
+      .description('check a spec and explain what it decides')
+      .option('--as-of <instant>', 'explain the data windows as of this instant')
+      .action(action(check)),
+    'slipway spec check model.yaml',
+  );
+  withExample(
+    spec.command('schema').description('print the JSON Schema, for editors').action(action(schema)),
+    'slipway spec schema > model.schema.json',
+  );
+}
+
+async function check(session: Session, file: string, options: { asOf?: string }): Promise<void> {
+  const spec = await readSpec(file);
+  session.result(spec, [explainSpec(spec, options.asOf === undefined ? new Date() : new Date(options.asOf))]);
+}
+
+async function schema(session: Session): Promise<void> {
+  session.output.line(specSchemaJson());
+}
+
+/** Throws NOT_FOUND or SPEC_INVALID. */
+export async function readSpec(file: string): Promise<ModelSpec> {
+  return parseSpec(await readSpecText(file), { file });
+}
+
+export async function readSpecText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new SlipwayError('NOT_FOUND', `spec ${file} cannot be read: ${(error as Error).message}`);
+  }
+}

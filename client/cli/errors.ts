@@ -1,0 +1,41 @@
+import { WorkflowNotFoundError } from '@temporalio/common';
+import { isGrpcServiceError } from '@temporalio/client';
+import { type ErrorCode, ERRORS, isErrorCode, SlipwayError } from '../../workflows/domain/errors';
+
+/** An error as the CLI shows it. */
+export interface ShownError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  /** What to type or do next. */
+  readonly advice: string;
+  readonly exit: number;
+}
+
+/** gRPC codes UNAVAILABLE, DEADLINE_EXCEEDED and CANCELLED by our own deadline. */
+const UNREACHABLE = new Set([14, 4, 1]);
+
+/** Finds the catalogue code in what was thrown: ours, Temporal's failures (whose type is a code), or the connection's. */
+export function describeError(error: unknown): ShownError {
+  const { code, message } = classify(error);
+  return { code, message, advice: ERRORS[code].advice, exit: ERRORS[code].exit };
+}
+
+function classify(error: unknown): { code: ErrorCode; message: string } {
+  if (error instanceof SlipwayError) return { code: error.code, message: error.message };
+  if (error instanceof WorkflowNotFoundError) return { code: 'NOT_FOUND', message: `no workflow ${error.workflowId}` };
+  if (isGrpcServiceError(error) && UNREACHABLE.has(Number(error.code))) {
+    return { code: 'TEMPORAL_UNAVAILABLE', message: error.details || error.message };
+  }
+  const failure = findCoded(error);
+  if (failure) return failure;
+  return { code: 'INTERNAL', message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+}
+
+/** Failures come wrapped (WorkflowFailedError, ActivityFailure, ApplicationFailure): the innermost code says most. */
+function findCoded(error: unknown): { code: ErrorCode; message: string } | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const inner = findCoded(error.cause);
+  if (inner) return inner;
+  const type = (error as { type?: unknown }).type;
+  return typeof type === 'string' && isErrorCode(type) ? { code: type, message: error.message } : undefined;
+}

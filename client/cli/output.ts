@@ -1,0 +1,39 @@
+/** Where a command writes. `columns` is the terminal's width; plain lines and no colour where there is no terminal. */
+export interface Output {
+  readonly isTerminal: boolean;
+  readonly columns: number;
+  line(text: string): void;
+  /** For what is not the result: progress and hints. */
+  note(text: string): void;
+}
+
+export function processOutput(): Output {
+  return {
+    isTerminal: process.stdout.isTTY,
+    columns: process.stdout.columns ?? 100,
+    line: (text) => void process.stdout.write(`${text}\n`),
+    note: (text) => void process.stderr.write(`${text}\n`),
+  };
+}
+
+/** Left-aligned columns, as wide as their widest cell. */
+export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const format = (cells: readonly string[]): string =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
+  return [format(header), format(widths.map((width) => '-'.repeat(width))), ...rows.map(format)];
+}
+
+/** `1234.5678` as `1235`, `0.12345` as `0.1235`; a dash for what was not measured. */
+export function formatNumber(value: number | null | undefined): string {
+  if (value === null || value === undefined) return '-';
+  return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
+}
+
+/** First characters of a digest, enough for people. */
+export function shortDigest(digest: string): string {
+  return digest.slice(0, 'sha256:'.length + 12);
+}
