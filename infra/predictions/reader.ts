@@ -1,0 +1,195 @@
+import { mkdir } from 'node:fs/promises';
+import { keys } from '../../workflows/domain/keys';
+import type { ModelName } from '../../workflows/domain/names';
+import { quoteName, quoteText, withDuckDb, type DuckDb } from '../data/duckdb';
+import type { ObjectStore } from '../object-store/port';
+import { createPartMirror, daysBetween, spanOf, type PartMirror } from './mirror';
+import { INPUT_COLUMN_TYPES, LABEL_COLUMNS, PREDICTION_COLUMNS } from './schema';
+
+/** Numbers as Float64Array with NaN for null; text with null. */
+export type Columns = Readonly<Record<string, Float64Array | readonly (string | null)[]>>;
+
+export interface PairedRows {
+  /** Rows that both arms scored, of which `labels.length` have a label that was known in time. */
+  readonly paired: number;
+  readonly labels: Float64Array;
+  readonly champion: Float64Array;
+  readonly challenger: Float64Array;
+}
+
+export interface PairedQuery {
+  readonly model: ModelName;
+  /** UTC event day. */
+  readonly day: string;
+  /** Generations of the rollout. */
+  readonly generations: readonly number[];
+  /** Version of the challenger's release. */
+  readonly challenger: number;
+  /** Event times before this do not count: the rollout had not begun. */
+  readonly fromMs: number;
+  /** Labels known later do not count. */
+  readonly asOfMs: number;
+}
+
+export interface WindowQuery {
+  readonly model: ModelName;
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Release whose scores are wanted. Null: of any. */
+  readonly release: number | null;
+  readonly asOfMs: number;
+}
+
+/** Sums over the labelled rows of a day, for calibration, and rows with and without labels. */
+export interface DayScores {
+  readonly day: string;
+  readonly rows: number;
+  readonly labelled: number;
+  readonly scoreSum: number;
+  readonly labelSum: number;
+}
+
+export interface PredictionReader {
+  /** Rows of one day that both arms scored, each request once, with the newest label known at `asOfMs`. */
+  pairedRows(query: PairedQuery): Promise<PairedRows>;
+  /** By event day, ascending; scores and labels of labelled rows only, `rows` of all that were answered. */
+  dayScores(query: WindowQuery): Promise<DayScores[]>;
+  /**
+   * Inputs of all requests of the window, refused ones too, each request once: columns `status` (text) and one for each name in
+   * `inputs`, numbers as Float64Array, categories and booleans as text. A column that no part has is all missing.
+   */
+  inputs(query: WindowQuery, inputs: Readonly<Record<string, keyof typeof INPUT_COLUMN_TYPES>>): Promise<Columns>;
+}
+
+/** Reads predictions and labels through DuckDB from local copies below `cacheFolder`. */
+export function createPredictionReader(store: ObjectStore, cacheFolder: string): PredictionReader {
+  const mirror = createPartMirror(store, cacheFolder);
+  const reading: Reading = { mirror, cacheFolder };
+  return {
+    pairedRows: (query) => readPairedRows(reading, query),
+    dayScores: (query) => readDayScores(reading, query),
+    inputs: (query, inputs) => readInputs(reading, query, inputs),
+  };
+}
+
+interface Reading {
+  readonly mirror: PartMirror;
+  readonly cacheFolder: string;
+}
+
+async function readPairedRows(reading: Reading, query: PairedQuery): Promise<PairedRows> {
+  const { fromMs, toMs } = spanOf(query.day);
+  const sources = await sourcesOf(reading, query.model, Math.max(fromMs, query.fromMs), toMs);
+  const generations = query.generations.map(Math.trunc).join(', ') || 'NULL';
+  const columns = await inDuckDb(reading, (db) =>
+    db.columns(`
+      WITH ${predictionsOnce(sources)}, ${newestLabels(sources, query.asOfMs)}
+      SELECT label,
+        CASE WHEN arm = 'challenger' THEN paired_score ELSE score END AS champion,
+        CASE WHEN arm = 'challenger' THEN score ELSE paired_score END AS challenger
+      FROM predictions LEFT JOIN labels USING (request_id)
+      WHERE status = 'ok' AND score IS NOT NULL AND paired_score IS NOT NULL AND generation IN (${generations})
+        AND ((arm = 'challenger' AND release = ${query.challenger}) OR (arm = 'champion' AND paired_release = ${query.challenger}))
+      ORDER BY request_id`),
+  );
+  const known = rowsWhere(columns['label'], (label) => !Number.isNaN(label));
+  const pick = (name: string): Float64Array => Float64Array.from(known, (row) => (columns[name] as Float64Array)[row]!);
+  return {
+    paired: columns['label']?.length ?? 0,
+    labels: pick('label'),
+    champion: pick('champion'),
+    challenger: pick('challenger'),
+  };
+}
+
+async function readDayScores(reading: Reading, query: WindowQuery): Promise<DayScores[]> {
+  const sources = await sourcesOf(reading, query.model, query.fromMs, query.toMs);
+  const ofRelease = query.release === null ? '' : `AND release = ${query.release}`;
+  const rows = await inDuckDb(reading, (db) =>
+    db.rows<{ day: string; rows: number; labelled: number; score_sum: number | null; label_sum: number | null }>(`
+      WITH ${predictionsOnce(sources)}, ${newestLabels(sources, query.asOfMs)}
+      SELECT strftime(event_time, '%Y-%m-%d') AS day, count(*)::DOUBLE AS rows, count(label)::DOUBLE AS labelled,
+        sum(score) FILTER (label IS NOT NULL) AS score_sum, sum(label) AS label_sum
+      FROM predictions LEFT JOIN labels USING (request_id)
+      WHERE status = 'ok' AND score IS NOT NULL ${ofRelease} GROUP BY day ORDER BY day`),
+  );
+  return rows.map((row) => ({
+    day: row.day,
+    rows: row.rows,
+    labelled: row.labelled,
+    scoreSum: row.score_sum ?? 0,
+    labelSum: row.label_sum ?? 0,
+  }));
+}
+
+async function readInputs(
+  reading: Reading,
+  query: WindowQuery,
+  inputs: Readonly<Record<string, keyof typeof INPUT_COLUMN_TYPES>>,
+): Promise<Columns> {
+  const sources = await sourcesOf(reading, query.model, query.fromMs, query.toMs);
+  return inDuckDb(reading, async (db) => {
+    const described = await db.rows<{ column_name: string }>(`DESCRIBE ${sources.predictions}`);
+    const present = new Set(described.map((row) => row.column_name));
+    const selected = Object.entries(inputs).map(([name, type]) => {
+      const isNumber = INPUT_COLUMN_TYPES[type] === 'DOUBLE' || INPUT_COLUMN_TYPES[type] === 'BIGINT';
+      const source = present.has(`x.${name}`) ? quoteName(`x.${name}`) : 'NULL';
+      return `CAST(${source} AS ${isNumber ? 'DOUBLE' : 'VARCHAR'}) AS ${quoteName(name)}`;
+    });
+    const ofRelease = query.release === null ? '' : `WHERE release = ${query.release}`;
+    return db.columns(`
+      WITH ${predictionsOnce(sources)}
+      SELECT ${['status', ...selected].join(', ')} FROM predictions ${ofRelease} ORDER BY request_id`);
+  });
+}
+
+interface Sources {
+  /** SELECTs over the parts; empty tables of the right columns where there are none. */
+  readonly predictions: string;
+  readonly labels: string;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+async function sourcesOf(reading: Reading, model: ModelName, fromMs: number, toMs: number): Promise<Sources> {
+  const days = daysBetween(fromMs, toMs);
+  const predictions = await reading.mirror.parts(keys.predictions(model), days);
+  const labels = await reading.mirror.parts(keys.labels(model), days);
+  return {
+    predictions: selectFrom(predictions, PREDICTION_COLUMNS),
+    labels: selectFrom(labels, LABEL_COLUMNS),
+    fromMs,
+    toMs,
+  };
+}
+
+function selectFrom(paths: readonly string[], columns: Readonly<Record<string, string>>): string {
+  if (paths.length > 0) return `SELECT * FROM read_parquet([${paths.map(quoteText).join(', ')}], union_by_name = true)`;
+  const empty = Object.entries(columns).map(([name, type]) => `NULL::${type} AS ${name}`);
+  return `SELECT ${empty.join(', ')} WHERE false`;
+}
+
+/** A gateway that restarts may log a row again, and a client may ask again: the first answer counts. */
+function predictionsOnce(sources: Sources): string {
+  return `predictions AS (
+    SELECT * FROM (${sources.predictions})
+    WHERE event_time >= epoch_ms(${Math.trunc(sources.fromMs)}) AND event_time < epoch_ms(${Math.trunc(sources.toMs)})
+    QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY received_at, generation, arm) = 1)`;
+}
+
+function newestLabels(sources: Sources, asOfMs: number): string {
+  return `labels AS (
+    SELECT request_id, label FROM (${sources.labels}) WHERE known_at <= epoch_ms(${Math.trunc(asOfMs)})
+    QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY known_at DESC, label DESC) = 1)`;
+}
+
+async function inDuckDb<T>(reading: Reading, work: (db: DuckDb) => Promise<T>): Promise<T> {
+  await mkdir(reading.cacheFolder, { recursive: true });
+  return withDuckDb({ threads: 1, memoryMb: 512, folder: reading.cacheFolder, files: [] }, work);
+}
+
+function rowsWhere(column: Columns[string] | undefined, holds: (value: number) => boolean): number[] {
+  const rows: number[] = [];
+  if (column instanceof Float64Array) column.forEach((value, row) => holds(value) && rows.push(row));
+  return rows;
+}
