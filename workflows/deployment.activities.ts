@@ -42,7 +42,13 @@ export interface RoutePlan {
 }
 
 export type AdmittedCommand =
-  | { readonly accepted: true; readonly action: CommandAction; readonly args: Readonly<Record<string, unknown>>; readonly actor: string; readonly audit: AuditRef }
+  | {
+      readonly accepted: true;
+      readonly action: CommandAction;
+      readonly args: Readonly<Record<string, unknown>>;
+      readonly actor: string;
+      readonly audit: AuditRef;
+    }
   | { readonly accepted: false; readonly code: ErrorCode; readonly detail: string };
 
 /** On the control queue: rollback needs nothing else (invariant I4). */
@@ -58,17 +64,35 @@ export interface DeploymentControlActivities {
    * Verifies signature, digest, approvals (as recorded in the audit log) and compromised keys before a release may serve (I2).
    * `attempt` is the generation its first route would have, so that a rollout's id (`rollout-<version>-<attempt>`) is new each time.
    */
-  prepareRollout(input: { release: ReleaseRef; run: string | null; champion: ReleaseRef | null; attempt: number }): Promise<
-    { readonly accepted: true; readonly rollout: Rollout; readonly assignment: AssignmentSpec } | { readonly accepted: false; readonly code: ErrorCode; readonly detail: string }
+  prepareRollout(input: {
+    release: ReleaseRef;
+    run: string | null;
+    champion: ReleaseRef | null;
+    attempt: number;
+  }): Promise<
+    | { readonly accepted: true; readonly rollout: Rollout; readonly assignment: AssignmentSpec }
+    | { readonly accepted: false; readonly code: ErrorCode; readonly detail: string }
   >;
   /** Same check, for a release that served before (rollback): expiry and leavers' keys do not count, compromised ones do. */
-  verifyServable(input: { release: ReleaseRef }): Promise<{ readonly ok: true } | { readonly ok: false; readonly code: ErrorCode; readonly detail: string }>;
+  verifyServable(input: {
+    release: ReleaseRef;
+  }): Promise<{ readonly ok: true } | { readonly ok: false; readonly code: ErrorCode; readonly detail: string }>;
   /** Audits the intent, then creates the route of the next generation. Throws STORE_CONFLICT (not retried) when another writer was first. */
   commitRoute(plan: RoutePlan): Promise<{ readonly generation: number; readonly digest: Digest }>;
   /** One watch of a canary step: looks and heartbeats each second; errors and disagreement. Returns before the step is over only for a fail, a breaker or a lost generation. */
   watchCanary(input: WatchInput): Promise<CanaryReport>;
   /** Audits verdicts and outcome. */
-  recordRollout(input: { model: ModelName; rollout: string; release: ReleaseRef; event: 'started' | 'judged' | 'ended'; outcome: RolloutOutcome | null; detail: string; verdicts: readonly Verdict[]; evidence: readonly Digest[]; actor?: string }): Promise<void>;
+  recordRollout(input: {
+    model: ModelName;
+    rollout: string;
+    release: ReleaseRef;
+    event: 'started' | 'judged' | 'ended';
+    outcome: RolloutOutcome | null;
+    detail: string;
+    verdicts: readonly Verdict[];
+    evidence: readonly Digest[];
+    actor?: string;
+  }): Promise<void>;
 }
 
 export interface WatchInput {

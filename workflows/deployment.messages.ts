@@ -2,7 +2,7 @@ import type { Envelope } from './domain/envelope';
 import type { ErrorCode } from './domain/errors';
 import type { ModelName } from './domain/names';
 import type { ReleaseRef } from './domain/release';
-import type { ArmName } from './domain/route';
+import type { ArmName, RouteState } from './domain/route';
 import type { Rollout } from './domain/rollout';
 import type { Verdict } from './domain/verdict';
 
@@ -59,6 +59,9 @@ export interface DeploymentStatus {
   readonly champion: ReleaseRef | null;
   readonly previousChampion: ReleaseRef | null;
   readonly frozen: boolean;
+  readonly state: RouteState;
+  /** What keeps the deployment from acting until a person looks; null in health. */
+  readonly halted: string | null;
   /** Releases that wait for the rollout in progress, or for `unfreeze`. */
   readonly queued: readonly ReleaseRef[];
   readonly rollout:
@@ -67,6 +70,8 @@ export interface DeploymentStatus {
         readonly steps: number;
         readonly weights: Readonly<Partial<Record<ArmName, number>>>;
         readonly paused: boolean;
+        /** What needs an operator's decision before it goes on; null in health. */
+        readonly waitsFor: string | null;
         readonly verdicts: readonly Verdict[];
       })
     | null;

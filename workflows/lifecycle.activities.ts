@@ -2,7 +2,15 @@ import type { Digest } from './domain/digest';
 import type { Envelope } from './domain/envelope';
 import type { ErrorCode } from './domain/errors';
 import type { ReleaseRef } from './domain/release';
-import type { EvaluateResult, IngestResult, JudgedGates, RunOutcome, RunPlan, RunRequest, TrainResult } from './domain/run';
+import type {
+  EvaluateResult,
+  IngestResult,
+  JudgedGates,
+  RunOutcome,
+  RunPlan,
+  RunRequest,
+  TrainResult,
+} from './domain/run';
 import type { RecordedApproval } from './domain/approval';
 
 /** Light work on the control queue. */
@@ -18,9 +26,16 @@ export interface LifecycleControlActivities {
   recordApproval(input: RecordApprovalInput): Promise<ApprovalReceipt>;
   recordApprovalExpiry(input: { request: RunRequest; release: ReleaseRef; missing: number }): Promise<void>;
   /** Verifies a signed `cancelRun`. `delivery` as in `admitCommand`. */
-  admitCancel(input: { request: RunRequest; command: Envelope; delivery?: string }): Promise<{ accepted: true; actor: string } | { accepted: false; code: ErrorCode; detail: string }>;
+  admitCancel(input: {
+    request: RunRequest;
+    command: Envelope;
+    delivery?: string;
+  }): Promise<{ accepted: true; actor: string } | { accepted: false; code: ErrorCode; detail: string }>;
   /** Update-with-start of the model's deployment with a `release` command signed by the control key; the release digest is the update id. */
-  handOver(input: { request: RunRequest; release: ReleaseRef }): Promise<{ accepted: boolean; code?: ErrorCode; detail: string }>;
+  handOver(input: {
+    request: RunRequest;
+    release: ReleaseRef;
+  }): Promise<{ accepted: boolean; code?: ErrorCode; detail: string }>;
   /** Compensation of `handOver`: takes the release out of the deployment's queue, or aborts its rollout. Nothing to take back is no error. */
   withdrawRelease(input: { request: RunRequest; release: ReleaseRef; reason: string }): Promise<void>;
   /** Audits the outcome and writes the run's result. */

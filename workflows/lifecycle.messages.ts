@@ -41,7 +41,9 @@ export const cancelRunUpdate = 'cancelRun';
 export const rolloutEndedSignal = 'rolloutEnded';
 export const statusQuery = 'status';
 
-export type Receipt = { readonly accepted: true; readonly detail: string } | { readonly accepted: false; readonly code: ErrorCode; readonly detail: string };
+export type Receipt =
+  | { readonly accepted: true; readonly detail: string }
+  | { readonly accepted: false; readonly code: ErrorCode; readonly detail: string };
 
 export type ApproveArgs = [Envelope];
 export type CancelRunArgs = [Envelope];

@@ -1,0 +1,293 @@
+import { CancellationScope, condition, isCancellation, upsertSearchAttributes } from '@temporalio/workflow';
+import type { ErrorCode } from './domain/errors';
+import { SEARCH_ATTRIBUTES } from './domain/names';
+import type { ReleaseRef } from './domain/release';
+import type { RolloutOutcome } from './domain/rollout';
+import { explainVerdicts, serveOnly, splitTraffic } from './domain/rollout-steps';
+import type { Deployment } from './deployment-state';
+import type { QueuedRelease } from './deployment.messages';
+import { failedWith, reportFailure, rethrowDefects } from './failures';
+import { notifyRun } from './rollout-notice';
+import { RolloutProgress, type RolloutUndo } from './rollout-progress';
+import { setKeyword } from './search-attributes';
+import { watchStep } from './rollout-watch';
+
+interface RolloutEnd {
+  readonly outcome: RolloutOutcome;
+  readonly detail: string;
+  readonly actor: string;
+}
+
+/** Nobody's decision but that of the verdicts. */
+const CONTROL = 'process:control';
+
+/**
+ * One release from hand-over to its end, as a scope that a command may cancel at any point. Whatever ends it against the release, the
+ * champion serves alone when this returns, or the deployment is halted and says so.
+ */
+export async function rollOut(deployment: Deployment, queued: QueuedRelease): Promise<void> {
+  deployment.preparing = true;
+  const progress = await prepare(deployment, queued);
+  deployment.rollout = progress;
+  deployment.preparing = false;
+  if (progress === null) return;
+  const ended = await attempt(deployment, progress);
+  await CancellationScope.nonCancellable(async () => {
+    if (ended.outcome !== 'promoted') await takeBack(deployment, progress, ended);
+    await conclude(deployment, progress, ended);
+  });
+  deployment.rollout = null;
+}
+
+/** Null: refused, and whoever handed it over knows. */
+async function prepare(deployment: Deployment, queued: QueuedRelease): Promise<RolloutProgress | null> {
+  const { release, run } = queued;
+  try {
+    const attempt = deployment.generation + 1;
+    const { champion } = deployment;
+    const prepared = await deployment.quick.prepareRollout(
+      `Verify release ${release.version}: signature, digest, approvals`,
+      {
+        ...{ release, run, champion, attempt },
+      },
+    );
+    if (prepared.accepted) return new RolloutProgress(prepared.rollout, prepared.assignment);
+    await refuse(deployment, queued, prepared.code, prepared.detail);
+  } catch (error) {
+    rethrowDefects(error);
+    if (isCancellation(error)) throw error;
+    const { code, detail } = reportFailure(error);
+    await refuse(deployment, queued, code, detail);
+  }
+  return null;
+}
+
+async function refuse(deployment: Deployment, queued: QueuedRelease, code: ErrorCode, why: string): Promise<void> {
+  const { release, run } = queued;
+  const detail = `${code}: ${why}`;
+  upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.verdict, 'refused')]);
+  deployment.story.tell(`Release ${release.version} was refused: ${detail}`);
+  const rollout = `rollout-${release.version}-${deployment.generation + 1}`;
+  await CancellationScope.nonCancellable(async () => {
+    await record(deployment, { rollout, release, event: 'ended', outcome: 'refused', detail, actor: CONTROL });
+    await notifyRun(deployment, run, { outcome: 'refused', detail });
+  });
+}
+
+async function attempt(deployment: Deployment, progress: RolloutProgress): Promise<RolloutEnd> {
+  try {
+    return await progress.scope.run(() => conduct(deployment, progress));
+  } catch (error) {
+    rethrowDefects(error);
+    if (isCancellation(error)) return stopped(progress);
+    const { code, detail } = reportFailure(error);
+    if (code !== 'STORE_CONFLICT') return against('aborted', `${code}: ${detail}`);
+    await CancellationScope.nonCancellable(() => deployment.recover());
+    return against('aborted', `another writer committed generation ${deployment.generation} first`);
+  }
+}
+
+function stopped(progress: RolloutProgress): RolloutEnd {
+  const stop = progress.stop ?? { outcome: 'aborted', reason: 'cancelled through Temporal', actor: CONTROL };
+  return { outcome: stop.outcome, detail: stop.reason, actor: stop.actor };
+}
+
+/** The rollout, top to bottom. */
+async function conduct(deployment: Deployment, progress: RolloutProgress): Promise<RolloutEnd> {
+  await begin(deployment, progress);
+  const { champion } = deployment;
+  if (champion === null) return bootstrap(deployment, progress);
+  progress.compensations.push({
+    what: 'let the champion serve alone',
+    undo: (why) => restoreChampion(deployment, progress, champion, why),
+  });
+  for (progress.step = 0; progress.step < progress.steps.length && !progress.promote; progress.step += 1) {
+    await shiftTraffic(deployment, progress, champion);
+    const decision = await watchStep(deployment, progress);
+    if (decision === 'lost') return endLost(deployment);
+    if (decision === 'inconclusive') return against('inconclusive', explainVerdicts(progress.verdicts));
+    if (decision === 'take-back') return against('rolled-back', explainVerdicts(progress.verdicts));
+  }
+  progress.step = progress.steps.length - 1;
+  await promote(deployment, progress);
+  return { outcome: 'promoted', detail: explainVerdicts(progress.verdicts), actor: CONTROL };
+}
+
+async function begin(deployment: Deployment, progress: RolloutProgress): Promise<void> {
+  const { id, release } = progress.rollout;
+  upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.verdict, 'inconclusive')]);
+  deployment.enter('rolling-out', `Rollout ${id} of release ${release.version} begins`);
+  const detail = deployment.champion ? `against champion ${deployment.champion.version}` : 'first release';
+  await record(deployment, { rollout: id, release, event: 'started', outcome: null, detail, actor: CONTROL });
+}
+
+async function shiftTraffic(deployment: Deployment, progress: RolloutProgress, champion: ReleaseRef): Promise<void> {
+  const { rollout, step, steps, assignment } = progress;
+  const { weight } = steps[step]!;
+  const percent = `${Math.round(weight * 1000) / 10} %`;
+  await deployment.commit({
+    intent: `${rollout.id}/step-${step}`,
+    summary: `${percent} of callers to release ${rollout.release.version}`,
+    reason: `step ${step + 1} of ${steps.length} of ${rollout.id}: ${percent} of callers`,
+    actor: CONTROL,
+    arms: splitTraffic(champion, rollout.release, weight),
+    paired: true,
+    rollout: { id: rollout.id, step },
+    evidence: progress.evidence,
+    assignment,
+  });
+  progress.challengerWeight = weight;
+  progress.generations.push(deployment.generation);
+  deployment.enter(
+    `step-${step + 1}`,
+    `Step ${step + 1} of ${steps.length}: watches ${percent} of callers on release ${rollout.release.version}`,
+  );
+}
+
+/** There is nobody to compare a first release with: it serves at once, or mirrors traffic until an operator decides. */
+async function bootstrap(deployment: Deployment, progress: RolloutProgress): Promise<RolloutEnd> {
+  const { rollout, assignment } = progress;
+  if (rollout.spec.bootstrap === 'shadow') {
+    progress.compensations.push({ what: 'end the shadow', undo: (why) => endShadow(deployment, progress, why) });
+    await deployment.commit({
+      intent: `${rollout.id}/shadow`,
+      summary: `release ${rollout.release.version} mirrors requests`,
+      reason: `first release, bootstrap shadow, ${rollout.id}`,
+      actor: CONTROL,
+      arms: [],
+      // A route without a champion serves nobody.
+      state: 'retired',
+      shadows: [{ name: 'bootstrap', release: rollout.release, sample: 1 }],
+      rollout: { id: rollout.id, step: 0 },
+      assignment,
+    });
+    await waitForOperator(
+      deployment,
+      progress,
+      `release ${rollout.release.version} mirrors requests and serves nobody; promote or abort it`,
+    );
+  }
+  await promote(deployment, progress);
+  return { outcome: 'promoted', detail: 'first release of the model', actor: CONTROL };
+}
+
+/**
+ * A commit that fails here halts instead of rolling back: at this point the challenger has passed everything and may be serving
+ * all callers, so that an operator must look before anything is moved again.
+ */
+async function promote(deployment: Deployment, progress: RolloutProgress): Promise<void> {
+  const { rollout, assignment } = progress;
+  progress.promote = false;
+  for (;;) {
+    try {
+      await deployment.commit({
+        intent: `${rollout.id}/promote`,
+        summary: `release ${rollout.release.version} is the champion`,
+        reason: `${rollout.id} promotes release ${rollout.release.version}`,
+        actor: CONTROL,
+        arms: serveOnly(rollout.release),
+        state: 'serving',
+        evidence: progress.evidence,
+        assignment,
+      });
+      break;
+    } catch (error) {
+      rethrowDefects(error);
+      if (isCancellation(error) || failedWith(error, 'STORE_CONFLICT')) throw error;
+      const { code, detail } = reportFailure(error);
+      await waitForOperator(
+        deployment,
+        progress,
+        `the promotion could not be committed (${code}: ${detail}); promoteNow tries again`,
+      );
+    }
+  }
+  deployment.previousChampion = deployment.champion;
+  deployment.champion = rollout.release;
+  progress.challengerWeight = 1;
+}
+
+async function waitForOperator(deployment: Deployment, progress: RolloutProgress, why: string): Promise<void> {
+  progress.waitsFor = why;
+  deployment.enter('waiting-for-operator', `Waits for an operator: ${why}`);
+  await condition(() => progress.promote);
+  progress.promote = false;
+  progress.waitsFor = null;
+}
+
+async function endLost(deployment: Deployment): Promise<RolloutEnd> {
+  await deployment.recover();
+  return against('aborted', `another writer committed generation ${deployment.generation}`);
+}
+
+async function takeBack(deployment: Deployment, progress: RolloutProgress, why: RolloutEnd): Promise<void> {
+  for (const { what, undo } of progress.compensations.reverse()) {
+    try {
+      await undo({ reason: `${why.outcome}: ${why.detail}`, actor: why.actor });
+    } catch (error) {
+      rethrowDefects(error);
+      const { code, detail } = reportFailure(error);
+      deployment.halted = `could not ${what} (${code}: ${detail})`;
+      deployment.enter('halted', deployment.halted);
+    }
+  }
+}
+
+async function restoreChampion(
+  deployment: Deployment,
+  progress: RolloutProgress,
+  champion: ReleaseRef,
+  why: RolloutUndo,
+): Promise<void> {
+  // Nothing was committed, or another writer took the challenger out already.
+  if (progress.generations.length === 0 || !progress.generations.includes(deployment.generation)) return;
+  await deployment.commitOver({
+    intent: `${progress.rollout.id}/champion-only`,
+    summary: `release ${champion.version} serves alone`,
+    ...why,
+    arms: serveOnly(champion),
+    evidence: progress.evidence,
+  });
+  progress.challengerWeight = 0;
+}
+
+async function endShadow(deployment: Deployment, progress: RolloutProgress, why: RolloutUndo): Promise<void> {
+  if (deployment.generation === 0) return;
+  await deployment.commitOver({
+    intent: `${progress.rollout.id}/no-shadow`,
+    summary: 'the shadow is taken out',
+    ...why,
+    arms: [],
+    state: 'retired',
+  });
+}
+
+async function conclude(deployment: Deployment, progress: RolloutProgress, ended: RolloutEnd): Promise<void> {
+  const { id, release, run } = progress.rollout;
+  const { outcome, detail, actor } = ended;
+  upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.verdict, outcome)]);
+  deployment.enter('ended', `Rollout ${id} ended: ${outcome}. ${detail}`);
+  const { verdicts, evidence } = progress;
+  await record(deployment, { rollout: id, release, event: 'ended', outcome, detail, actor, verdicts, evidence });
+  await notifyRun(deployment, run, { outcome, detail });
+}
+
+type RolloutEvent = Omit<Parameters<Deployment['record']['recordRollout']>[1], 'model' | 'verdicts' | 'evidence'> &
+  Partial<Pick<Parameters<Deployment['record']['recordRollout']>[1], 'verdicts' | 'evidence'>>;
+
+/** An end that cannot be recorded is shown as a halt and does not stop the deployment: the route's own audit entry says what was done. */
+async function record(deployment: Deployment, event: RolloutEvent): Promise<void> {
+  const summary = `Record: rollout ${event.event}${event.outcome ? ` (${event.outcome})` : ''}`;
+  try {
+    await deployment.record.recordRollout(summary, { model: deployment.model, verdicts: [], evidence: [], ...event });
+  } catch (error) {
+    rethrowDefects(error);
+    if (isCancellation(error) || event.event === 'started') throw error;
+    deployment.halted = `the end of ${event.rollout} could not be recorded (${reportFailure(error).detail})`;
+    deployment.story.show();
+  }
+}
+
+function against(outcome: RolloutOutcome, detail: string): RolloutEnd {
+  return { outcome, detail, actor: CONTROL };
+}

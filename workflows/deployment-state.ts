@@ -1,0 +1,172 @@
+import { CancellationScope, upsertSearchAttributes } from '@temporalio/workflow';
+import { activitiesOf, type Summarised } from './activity-presets';
+import type { Digest } from './domain/digest';
+import { type ErrorCode, ERRORS } from './domain/errors';
+import { SEARCH_ATTRIBUTES } from './domain/names';
+import type { ReleaseRef } from './domain/release';
+import type { Arm, RouteState, ShadowArm } from './domain/route';
+import type { AssignmentSpec } from './domain/spec';
+import type { DeploymentControlActivities, RecoveredDeployment } from './deployment.activities';
+import { describeDeployment } from './deployment-details';
+import {
+  type DeploymentInput,
+  type DeploymentStatus,
+  MAX_SEEN_IDS,
+  type QueuedRelease,
+  type SeenUpdate,
+} from './deployment.messages';
+import { failedWith, rethrowDefects } from './failures';
+import { Inbox } from './inbox';
+import type { RolloutProgress } from './rollout-progress';
+import { setKeyword } from './search-attributes';
+import { Story } from './story';
+
+/** Six seconds, with the waits between them. */
+const ANSWER_ATTEMPTS = 6;
+/** Losing more often than this means that somebody else writes routes all the time. */
+const MAX_RACES = 5;
+
+export type DeploymentMessage = 'command';
+
+/** What a commit changes; the rest stays as it is. */
+export interface RouteChange {
+  /** Names what is done; unique together with the generation that it is done on. */
+  readonly intent: string;
+  readonly summary: string;
+  readonly reason: string;
+  readonly actor: string;
+  readonly arms: readonly Arm[];
+  readonly state?: RouteState;
+  readonly shadows?: readonly ShadowArm[];
+  readonly paired?: boolean;
+  readonly rollout?: { readonly id: string; readonly step: number };
+  readonly evidence?: readonly Digest[];
+  readonly assignment?: AssignmentSpec;
+}
+
+/** What is in progress for one model, and the activities that the deployment calls. The truth about routes is the store's. */
+export class Deployment {
+  readonly model: string;
+  readonly divisor: number;
+  readonly inbox = new Inbox<DeploymentMessage>();
+  readonly story: Story;
+  readonly queue: QueuedRelease[];
+  readonly seen: SeenUpdate[];
+  readonly quick: Summarised<
+    Pick<DeploymentControlActivities, 'recoverDeployment' | 'prepareRollout' | 'verifyServable'>
+  >;
+  readonly record: Summarised<Pick<DeploymentControlActivities, 'admitCommand' | 'recordRollout'>>;
+  private readonly committing: Summarised<Pick<DeploymentControlActivities, 'commitRoute'>>;
+
+  generation = 0;
+  champion: ReleaseRef | null = null;
+  previousChampion: ReleaseRef | null = null;
+  state: RouteState = 'serving';
+  rollout: RolloutProgress | null = null;
+  /** A command is being carried out: no rollout begins until it is. */
+  acting = false;
+  /** A rollout is about to begin: commands wait until it is there to be ended. */
+  preparing = false;
+  /** What keeps the deployment from acting until a person looks; null in health. */
+  halted: string | null = null;
+
+  constructor(private readonly input: DeploymentInput) {
+    const divisor = input.timeoutDivisor ?? 1;
+    this.model = input.model;
+    this.divisor = divisor;
+    this.queue = [...input.queue];
+    this.seen = [...input.seen];
+    this.quick = activitiesOf('quick', { divisor });
+    this.answer = activitiesOf('quick', { divisor, attempts: ANSWER_ATTEMPTS });
+    this.record = activitiesOf('storeCall', { divisor });
+    this.committing = activitiesOf('irreversible', { divisor });
+    this.story = new Story(() => describeDeployment(this.status()));
+  }
+
+  /** Reads from the store what is so, whatever this workflow believed. */
+  async recover(): Promise<RecoveredDeployment> {
+    const recovered = await this.quick.recoverDeployment(`Read from the store what serves ${this.model}`, {
+      model: this.model,
+    });
+    this.generation = recovered.generation;
+    this.champion = recovered.champion;
+    this.previousChampion = recovered.previousChampion;
+    this.state = recovered.state;
+    return recovered;
+  }
+
+  /**
+   * The one place that commits (invariant I1). Never cancelled half-way: what was committed must be known. Throws STORE_CONFLICT when
+   * another writer was first.
+   */
+  async commit(change: RouteChange): Promise<void> {
+    const {
+      intent,
+      summary,
+      state = this.state,
+      shadows = [],
+      paired = false,
+      rollout = null,
+      evidence = [],
+      ...rest
+    } = change;
+    const plan = {
+      model: this.model,
+      onGeneration: this.generation,
+      intent: `${intent}/on-${this.generation}`,
+      ...{ ...rest, state, shadows, paired, rollout, evidence },
+    };
+    const done = await CancellationScope.nonCancellable(() =>
+      this.committing.commitRoute(`Commit generation ${this.generation + 1}: ${summary}`, plan),
+    );
+    this.generation = done.generation;
+    this.state = state;
+    this.story.tell(`Generation ${done.generation}: ${summary}`);
+  }
+
+  /**
+   * Commits what must come to be whoever else writes: after a lost race it reads what is so and tries again on that. Only for changes
+   * that are right on any generation (a champion alone, a state).
+   */
+  async commitOver(change: RouteChange): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.commit(change);
+      } catch (error) {
+        rethrowDefects(error);
+        if (attempt === MAX_RACES || !failedWith(error, 'STORE_CONFLICT')) throw error;
+        await this.recover();
+      }
+    }
+  }
+
+  enter(stage: string, text: string): void {
+    upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.stage, stage)]);
+    this.story.tell(text);
+  }
+
+  remember(id: string, accepted: boolean, code: ErrorCode | null): void {
+    // What could not be checked may be sent again.
+    if (id === '' || (code !== null && ERRORS[code].retryable)) return;
+    this.seen.push({ id, accepted, code });
+    if (this.seen.length > MAX_SEEN_IDS) this.seen.shift();
+  }
+
+  /** Bounded plain JSON: the input of the next run. */
+  carryOver(): DeploymentInput {
+    return { ...this.input, queue: this.queue, seen: this.seen };
+  }
+
+  status(): DeploymentStatus {
+    const { model, generation, champion, previousChampion } = this;
+    return {
+      ...{ model, generation, champion, previousChampion },
+      frozen: this.state === 'frozen',
+      state: this.state,
+      halted: this.halted,
+      queued: this.queue.map((queued) => queued.release),
+      rollout: this.rollout?.status() ?? null,
+      story: this.story.lines,
+    };
+  }
+}

@@ -1,0 +1,46 @@
+import { setWorkflowOptions, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { activitiesOf } from './activity-presets';
+import { SEARCH_ATTRIBUTES, TASK_QUEUES } from './domain/names';
+import type { MonitorComputeActivities, MonitorControlActivities } from './monitor.activities';
+import type { MonitorInput, MonitorResult } from './monitor.messages';
+import { setKeyword } from './search-attributes';
+import { Story } from './story';
+
+setWorkflowOptions({ versioningBehavior: 'PINNED' }, monitor);
+
+/** One look at what a model's traffic and labels say: data quality, then drift, then calibration; and what follows from it. */
+export async function monitor(input: MonitorInput): Promise<MonitorResult> {
+  const { model, asOf } = input;
+  const divisor = input.timeoutDivisor ?? 1;
+  const compute = activitiesOf<MonitorComputeActivities>('dataJob', { divisor, queue: TASK_QUEUES.compute });
+  const control = activitiesOf<MonitorControlActivities>('storeCall', { divisor });
+  const id = nameLook(asOf);
+  const story = new Story(() => `## ${model}, look ${id}\nwindow ends at ${asOf ?? 'the newest event time'}`);
+  upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.model, model)]);
+  story.tell('Looks at data quality, then drift, then calibration.');
+
+  const result = await compute.look(`Look at ${model} up to ${asOf ?? 'the newest event time'}`, {
+    model,
+    asOf,
+    look: id,
+  });
+  story.tell(`${result.decision}: ${result.detail}`);
+  upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.verdict, result.decision)]);
+  await control.recordLook(`Record the decision: ${result.decision}`, { model, look: id, result });
+  if (result.decision !== 'retrain' || result.retrainAsOf === null) return { ...result, retrainRun: null };
+
+  const retrain = { model, asOf: result.retrainAsOf, report: result.report, look: id };
+  const retrainRun = await control.startRetrain(`Start a retrain on the data up to ${result.retrainAsOf}`, retrain);
+  story.tell(
+    retrainRun
+      ? `Started run ${retrainRun}: \`slipway watch ${model} ${retrainRun}\``
+      : 'No retrain: the last one was too recent',
+  );
+  return { ...result, retrainRun };
+}
+
+/** The same for a look that Temporal starts again: by the window's end, or by when the look was due. */
+function nameLook(asOf: string | null): string {
+  const instant = asOf ?? workflowInfo().startTime.toISOString();
+  return `look-${instant.replace(/[^0-9TZ]/g, '')}`;
+}

@@ -1,0 +1,78 @@
+import { CancellationScope } from '@temporalio/workflow';
+import type { Digest } from './domain/digest';
+import type { Rollout, RolloutOutcome } from './domain/rollout';
+import { planSteps } from './domain/rollout-steps';
+import type { AssignmentSpec, RolloutStep } from './domain/spec';
+import type { Verdict } from './domain/verdict';
+import type { DeploymentStatus } from './deployment.messages';
+
+/** Why and by whom a rollout was ended from outside. */
+export interface Stop {
+  readonly outcome: RolloutOutcome;
+  readonly reason: string;
+  readonly actor: string;
+}
+
+/** Why something is undone, for the audit log. */
+export type RolloutUndo = Pick<Stop, 'reason' | 'actor'>;
+
+/** One rollout in progress: commands change it, its loop acts on it. */
+export class RolloutProgress {
+  /** With the bake as its last step. */
+  readonly rollout: Rollout;
+  readonly steps: readonly RolloutStep[];
+  readonly scope = new CancellationScope();
+  /** Generations that sent traffic to the challenger, oldest first. */
+  readonly generations: number[] = [];
+  readonly compensations: { readonly what: string; readonly undo: (why: RolloutUndo) => Promise<void> }[] = [];
+  step = 0;
+  challengerWeight = 0;
+  paused = false;
+  /** An operator ends the step. */
+  skip = false;
+  /** An operator promotes without waiting. */
+  promote = false;
+  /** Event time up to which requests were answered at the last report; null before the first. */
+  watermarkMs: number | null = null;
+  /** What needs an operator's decision before the rollout goes on; null in health. */
+  waitsFor: string | null = null;
+  stop: Stop | null = null;
+  canaryVerdicts: readonly Verdict[] = [];
+  qualityVerdict: Verdict | null = null;
+  evidence: readonly Digest[] = [];
+
+  constructor(
+    rollout: Rollout,
+    readonly assignment: AssignmentSpec,
+  ) {
+    this.steps = planSteps(rollout.spec);
+    this.rollout = { ...rollout, spec: { ...rollout.spec, steps: this.steps } };
+  }
+
+  get verdicts(): readonly Verdict[] {
+    return this.qualityVerdict ? [...this.canaryVerdicts, this.qualityVerdict] : this.canaryVerdicts;
+  }
+
+  get qualityPassed(): boolean {
+    return this.qualityVerdict?.outcome === 'pass';
+  }
+
+  /** Ends the rollout now, whatever it waits for. */
+  end(stop: Stop): void {
+    this.stop ??= stop;
+    this.scope.cancel();
+  }
+
+  status(): NonNullable<DeploymentStatus['rollout']> {
+    const { id, release, run } = this.rollout;
+    return {
+      ...{ id, release, run },
+      step: this.step,
+      steps: this.steps.length,
+      weights: { champion: 1 - this.challengerWeight, challenger: this.challengerWeight },
+      paused: this.paused,
+      waitsFor: this.waitsFor,
+      verdicts: this.verdicts,
+    };
+  }
+}
