@@ -26,7 +26,7 @@ export function parseSpec(text: string, options: ParseSpecOptions): ModelSpec {
     throw new SlipwayError('SPEC_INVALID', `${file} is larger than ${MAX_SPEC_BYTES} bytes`);
   }
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   refuse(file, syntaxProblems(document, lines));
   const value = readValue(document, file);
   const { sections, problems } = readSections(value);
@@ -64,8 +64,9 @@ function readValue(document: Document, file: string): Record<string, unknown> {
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: 20 });
+    JSON.stringify(value); // An alias may make a value part of itself.
   } catch (error) {
-    throw new SlipwayError('SPEC_INVALID', `${file}:1:1 not valid YAML: ${(error as Error).message}`, { cause: error });
+    throw new SlipwayError('SPEC_INVALID', `${file}:1:1 not valid YAML: ${(error as Error).message.split('\n')[0]}`, { cause: error });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new SlipwayError(
