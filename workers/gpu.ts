@@ -1,16 +1,11 @@
+import { createTrainingActivities } from '../activities/training/create-training-activities';
 import { TASK_QUEUES } from '../workflows/domain/names';
 import { runProcess } from './process';
+import { openWorkerPorts } from './wiring';
 import { runWorker } from './worker';
 
-/** One training at a time: it has the device. */
-runProcess('gpu', async (config, logger) =>
-  runWorker(config, logger, {
-    taskQueue: TASK_QUEUES.gpu,
-    activities: {
-      async train() {
-        throw new Error('x');
-      },
-    },
-    maxConcurrentActivityTaskExecutions: 1,
-  }),
-);
+/** One training at a time: it has the device to itself. */
+runProcess('gpu', async (config, logger) => {
+  const { train } = createTrainingActivities(await openWorkerPorts(config));
+  await runWorker(config, logger, { taskQueue: TASK_QUEUES.gpu, activities: { train }, maxConcurrentActivityTaskExecutions: 1 });
+});

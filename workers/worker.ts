@@ -2,7 +2,7 @@ import { DefaultLogger, type LogEntry, Runtime, Worker, type WorkerOptions } fro
 import type { SlipwayConfig } from '../infra/config/config';
 import type { Logger } from '../infra/telemetry/log';
 import { activityErrors } from '../infra/temporal/activity-errors';
-import { connectWorker } from '../infra/temporal/connection';
+import { connectWorker } from '../infra/temporal/worker-connection';
 import type { TaskQueue } from '../workflows/domain/names';
 
 /** What differs between our workers; connection, interceptors and time-outs are the same. */

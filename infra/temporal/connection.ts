@@ -1,5 +1,4 @@
 import { Client, Connection } from '@temporalio/client';
-import { NativeConnection } from '@temporalio/worker';
 import { SlipwayError } from '../../workflows/domain/errors';
 import type { SlipwayConfig } from '../config/config';
 
@@ -25,23 +24,14 @@ export function lazyTemporal(settings: SlipwayConfig['temporal']): TemporalHandl
   return { client, connection, close: () => connection.close() };
 }
 
-/** For workers. Throws TEMPORAL_UNAVAILABLE. */
-export async function connectWorker(settings: SlipwayConfig['temporal']): Promise<NativeConnection> {
-  try {
-    return await NativeConnection.connect({ address: settings.address });
-  } catch (error) {
-    throw unavailable(settings.address, error);
-  }
-}
-
 async function openConnection(address: string): Promise<Connection> {
   try {
     return await Connection.connect({ address, connectTimeout: CONNECT_TIMEOUT_MS });
   } catch (error) {
-    throw unavailable(address, error);
+    throw temporalUnavailable(address, error);
   }
 }
 
-function unavailable(address: string, cause: unknown): SlipwayError {
+export function temporalUnavailable(address: string, cause: unknown): SlipwayError {
   return new SlipwayError('TEMPORAL_UNAVAILABLE', `no Temporal server answers at ${address}`, { cause });
 }
