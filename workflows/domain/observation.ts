@@ -20,6 +20,8 @@ export interface ObservationDocument {
   readonly arms: Readonly<Partial<Record<ArmName, ArmCounts>>>;
   /** Requests by window start (epoch ms, multiple of WINDOW_MS) and arm, for charts and the realised share. */
   readonly windows: readonly WindowRow[];
+  /** Length of these windows: WINDOW_MS, doubled each time that their number outgrew the document. Absent: WINDOW_MS. */
+  readonly windowMs?: number;
   /** Both arms' scores on the same requests. */
   readonly paired: PairedCounts;
   /** Requests that may have been answered without being in these counts, after a crash: at most so many. */

@@ -1,0 +1,56 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { AssignmentSpec } from '../../workflows/domain/spec';
+import type { V2Request } from './protocol';
+import { invalid, quote, tooLarge } from './protocol';
+
+const MAX_KEY_LENGTH = 512;
+
+/**
+ * What keeps a caller on one arm: the value that the route's assignment names, else the parameter `assignment_key`, else the
+ * request id. Throws REQUEST_INVALID where the rows of one request have different values of the assignment feature: they
+ * would belong to different arms, and an answer has one.
+ */
+export function assignmentKey(
+  assignment: AssignmentSpec,
+  request: V2Request,
+  headers: IncomingHttpHeaders,
+  requestId: string,
+): string {
+  const key =
+    assignment.source === 'request'
+      ? requestId
+      : (namedKey(assignment, request, headers) ?? scalar(request.parameters.assignment_key) ?? requestId);
+  if (key.length > MAX_KEY_LENGTH)
+    throw tooLarge(`the assignment key has ${key.length} characters; at most ${MAX_KEY_LENGTH}`);
+  return key;
+}
+
+function namedKey(
+  assignment: Exclude<AssignmentSpec, { source: 'request' }>,
+  request: V2Request,
+  headers: IncomingHttpHeaders,
+): string | null {
+  switch (assignment.source) {
+    case 'header':
+      return scalar(headers[assignment.name.toLowerCase()]);
+    case 'parameter':
+      return scalar(request.parameters[assignment.name]);
+    case 'feature':
+      return featureKey(assignment.name, request);
+  }
+}
+
+function featureKey(name: string, request: V2Request): string | null {
+  const tensor = request.inputs.find((input) => input.name === name);
+  if (!tensor) return null;
+  const values = tensor.data.map((value) => scalar(Array.isArray(value) ? value[0] : value));
+  if (values.some((value) => value !== values[0])) {
+    throw invalid(`the rows differ in ${quote(name)}, which assigns requests to arms; send one request for each value`);
+  }
+  return values[0] ?? null;
+}
+
+function scalar(value: unknown): string | null {
+  if (typeof value === 'string') return value === '' ? null : value;
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : null;
+}

@@ -1,0 +1,105 @@
+import { parentPort } from 'node:worker_threads';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { PackedBatch, SessionInputs, ThreadReply, ThreadRequest } from './executor-messages';
+
+/**
+ * One inference thread. `InferenceSession.run` blocks the thread that calls it, whatever its type says, which is why this
+ * is not done where requests are answered.
+ */
+interface Loaded {
+  readonly session: InferenceSession;
+  readonly inputs: SessionInputs;
+  readonly fetches: readonly string[];
+}
+
+const sessions = new Map<number, Loaded>();
+const port = parentPort!;
+
+async function load(request: Extract<ThreadRequest, { kind: 'load' }>): Promise<ThreadReply> {
+  try {
+    const session = await InferenceSession.create(request.path, {
+      intraOpNumThreads: 1,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      logSeverityLevel: 4,
+    });
+    sessions.set(request.session, { session, inputs: request.inputs, fetches: [request.inputs.output] });
+    return { kind: 'loaded', session: request.session, error: null };
+  } catch (error) {
+    return { kind: 'loaded', session: request.session, error: (error as Error).message };
+  }
+}
+
+async function run(request: Extract<ThreadRequest, { kind: 'run' }>): Promise<ThreadReply> {
+  try {
+    const loaded = sessions.get(request.session);
+    if (!loaded) throw new Error('the session is not loaded');
+    const result = await loaded.session.run(toFeeds(request.batch, loaded.inputs), loaded.fetches);
+    return { kind: 'ran', output: toScores(result[loaded.inputs.output], request.batch.rows), error: null };
+  } catch (error) {
+    return { kind: 'ran', output: null, error: (error as Error).message };
+  }
+}
+
+function toFeeds(batch: PackedBatch, { inputs }: SessionInputs): Record<string, Tensor> {
+  const { rows } = batch;
+  const dims = [rows, 1];
+  const feeds: Record<string, Tensor> = {};
+  const used = { FP32: 0, INT64: 0, BOOL: 0, BYTES: 0 };
+  for (const input of inputs) {
+    const from = used[input.datatype];
+    const to = from + rows;
+    used[input.datatype] = to;
+    feeds[input.name] = toTensor(batch, input.datatype, from, to, dims);
+  }
+  return feeds;
+}
+
+function toTensor(
+  batch: PackedBatch,
+  datatype: keyof typeof TENSORS,
+  from: number,
+  to: number,
+  dims: number[],
+): Tensor {
+  return TENSORS[datatype](batch, from, to, dims);
+}
+
+const TENSORS = {
+  FP32: (batch: PackedBatch, from: number, to: number, dims: number[]) =>
+    new Tensor('float32', batch.floats.subarray(from, to), dims),
+  INT64: (batch: PackedBatch, from: number, to: number, dims: number[]) =>
+    new Tensor(
+      'int64',
+      BigInt64Array.from(batch.integers.subarray(from, to) as unknown as Iterable<bigint>, BigInt),
+      dims,
+    ),
+  BOOL: (batch: PackedBatch, from: number, to: number, dims: number[]) =>
+    new Tensor('bool', batch.booleans.subarray(from, to), dims),
+  BYTES: (batch: PackedBatch, from: number, to: number, dims: number[]) =>
+    new Tensor('string', batch.strings.slice(from, to), dims),
+};
+
+/** Throws where the graph does not keep to its signature: FP32, one score a row. */
+function toScores(output: Tensor | undefined, rows: number): Float32Array {
+  if (!(output?.data instanceof Float32Array))
+    throw new Error(`the output has type ${output?.type ?? 'none'}; the signature says FP32`);
+  if (output.data.length !== rows) throw new Error(`the output has ${output.data.length} values for ${rows} rows`);
+  return output.data;
+}
+
+async function handle(request: ThreadRequest): Promise<void> {
+  if (request.kind === 'unload') {
+    const loaded = sessions.get(request.session);
+    sessions.delete(request.session);
+    await loaded?.session.release();
+    return;
+  }
+  port.postMessage(request.kind === 'load' ? await load(request) : await run(request));
+}
+
+// One after the other: a reply is matched to its request by order alone.
+let tail = Promise.resolve();
+port.on('message', (request: ThreadRequest) => {
+  tail = tail.then(() => handle(request));
+});

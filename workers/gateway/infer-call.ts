@@ -1,0 +1,162 @@
+import type { ErrorCode } from '../../workflows/domain/errors';
+import { SlipwayError } from '../../workflows/domain/errors';
+import type { BatchItem } from './batching';
+import { toleratedRate } from './breaker';
+import type { Column } from './conversion';
+import type { InferenceService, Reply } from './inference';
+import { overloaded } from './inference';
+import type { DecodedInputs } from './input-plan';
+import { PairItem } from './pair-item';
+import { CHALLENGER, CHAMPION } from './prediction-row';
+import type { V2Request } from './protocol';
+import { encodeAnswer, encodeError } from './responses';
+import type { LoadedRelease, ServedModel } from './served-model';
+
+/**
+ * One request from its arm to its answer. A class and not closures: this is the hot path. Where the challenger fails,
+ * by refusing what the champion accepts or in inference, the champion answers the caller and the challenger
+ * is charged with the error.
+ */
+export class InferCall implements BatchItem {
+  columns: readonly Column[] = [];
+  rows = 0;
+  private inputs: DecodedInputs | null = null;
+  private scores: Float32Array | null = null;
+  private failure: SlipwayError | null = null;
+  private isOnChallenger = false;
+  private isAssignedToChallenger = false;
+  private challengerFailure: ErrorCode | null = null;
+
+  constructor(
+    private readonly service: InferenceService,
+    readonly served: ServedModel,
+    readonly request: V2Request,
+    readonly requestId: string,
+    readonly key: string,
+    readonly eventMs: number,
+    readonly receivedMs: number,
+    private readonly startedMs: number,
+    private readonly reply: Reply,
+  ) {}
+
+  /** Throws what the caller did wrong, and OVERLOADED. */
+  start(): void {
+    this.isAssignedToChallenger = this.served.takesChallenger(this.key, this.startedMs);
+    if (!this.isAssignedToChallenger || !this.tryChallenger()) this.tryChampion();
+  }
+
+  settle(error: string | null, scores: Float32Array, offset: number): void {
+    const problem =
+      error ?? (areFinite(scores, offset, this.rows) ? null : 'the model gave a score that is not finite');
+    if (problem === null) {
+      this.scores = scores.slice(offset, offset + this.rows);
+      this.finish();
+    } else if (this.isOnChallenger) this.fallBack();
+    else {
+      this.failure = new SlipwayError('INFERENCE_FAILED', problem);
+      this.finish();
+    }
+  }
+
+  answer(): void {
+    const latencyMs = this.service.options.nowMs() - this.startedMs;
+    const { metrics } = this.service.options;
+    const arm = this.isOnChallenger ? 'challenger' : 'champion';
+    if (this.failure) {
+      const answer = encodeError(this.failure);
+      metrics.countRequest(this.served.route.model, arm, answer.code, latencyMs);
+      return this.reply.send(answer.status, answer.body);
+    }
+    metrics.countRequest(this.served.route.model, arm, 'ok', latencyMs);
+    const { generation } = this.served.route;
+    this.reply.send(200, encodeAnswer(this.release, arm, generation, this.requestId, this.rows, this.scores!, 0));
+  }
+
+  private get release(): LoadedRelease {
+    return this.isOnChallenger ? this.served.challenger! : this.served.champion;
+  }
+
+  /** False when the challenger cannot read the request; the champion may. */
+  private tryChallenger(): boolean {
+    const challenger = this.served.challenger!;
+    try {
+      this.take(challenger.plan.decode(this.request));
+    } catch (error) {
+      this.challengerFailure = error instanceof SlipwayError ? error.code : 'INTERNAL';
+      return false;
+    }
+    this.isOnChallenger = true;
+    if (!this.service.options.executor.submit(challenger.session, this)) throw overloaded();
+    return true;
+  }
+
+  private tryChampion(): void {
+    const { champion } = this.served;
+    this.isOnChallenger = false;
+    this.take(champion.plan.decode(this.request));
+    if (!this.service.options.executor.submit(champion.session, this)) throw overloaded();
+  }
+
+  private fallBack(): void {
+    this.challengerFailure = 'INFERENCE_FAILED';
+    try {
+      this.tryChampion();
+    } catch (error) {
+      // Neither arm can: the caller hears of the champion's reason.
+      this.failure = error instanceof SlipwayError ? error : new SlipwayError('INTERNAL', String(error));
+      this.finish();
+    }
+  }
+
+  private take(inputs: DecodedInputs): void {
+    this.inputs = inputs;
+    this.columns = inputs.columns;
+    this.rows = inputs.rows;
+    if (inputs.flagged + inputs.imputed > 0) this.service.options.metrics.countInvalid(this.served.route.model, inputs);
+  }
+
+  private finish(): void {
+    const isError = this.isAssignedToChallenger ? this.challengerFailure !== null : this.failure !== null;
+    const arm = this.isAssignedToChallenger ? CHALLENGER : CHAMPION;
+    const { route, observer, breaker } = this.served;
+    const countAtMs = route.clock === 'event' ? this.eventMs : this.receivedMs;
+    const isNewKey = observer.answer(arm, isError, this.key, countAtMs, this.service.options.nowMs() - this.startedMs);
+    if (arm === CHALLENGER) {
+      const tolerated = toleratedRate(observer.counts.requestsOf(CHAMPION), observer.counts.errorsOf(CHAMPION));
+      if (breaker.record(isError, tolerated)) this.service.options.onBreakerTripped(this.served);
+    }
+    this.service.answerAfterCommit(this);
+    this.logAndCompare(isNewKey);
+  }
+
+  /** The row goes to the log with the other arm's score where the route pairs them, off the caller's path. */
+  private logAndCompare(isNewKey: boolean): void {
+    const { served } = this;
+    const inputs = this.inputs!;
+    const logged = {
+      served,
+      arm: this.isAssignedToChallenger ? 'challenger' : 'champion',
+      release: this.isAssignedToChallenger ? served.challenger! : served.champion,
+      requestId: this.requestId,
+      key: this.key,
+      eventMs: this.eventMs,
+      receivedMs: this.receivedMs,
+      status: this.challengerFailure ?? this.failure?.code ?? 'ok',
+      inputs,
+      rows: this.rows,
+      scores: this.challengerFailure ? null : this.scores,
+      pairedRelease: this.challengerFailure && this.scores ? served.champion.ref.version : null,
+      pairedScores: this.challengerFailure ? this.scores : null,
+      latencyUs: Math.round((this.service.options.nowMs() - this.startedMs) * 1_000),
+    };
+    const other = this.isAssignedToChallenger ? served.champion : served.challenger;
+    const isPaired = served.route.paired && other !== null && logged.scores !== null && served.mayTry(this.startedMs);
+    if (isPaired) PairItem.start(this.service, logged, other, this.request, isNewKey);
+    else this.service.options.log.add(logged);
+  }
+}
+
+function areFinite(scores: Float32Array, offset: number, rows: number): boolean {
+  for (let row = 0; row < rows; row += 1) if (!Number.isFinite(scores[offset + row])) return false;
+  return true;
+}

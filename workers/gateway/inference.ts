@@ -1,0 +1,105 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { SlipwayError } from '../../workflows/domain/errors';
+import { assignmentKey } from './assignment';
+import type { Executor } from './executor';
+import { InferCall } from './infer-call';
+import type { GatewayMetrics } from './metrics';
+import type { PredictionSink } from './prediction-row';
+import type { RequestLimits, V2Request } from './protocol';
+import { invalid, parseInferRequest, quote } from './protocol';
+import { encodeError } from './responses';
+import type { ServedModel } from './served-model';
+
+/** Where an answer goes. Called once. */
+export interface Reply {
+  send(status: number, body: string, retryAfterSeconds?: number): void;
+}
+
+export interface InferenceServiceOptions {
+  readonly executor: Executor;
+  readonly metrics: GatewayMetrics;
+  readonly log: PredictionSink;
+  readonly limits: RequestLimits;
+  readonly incarnation: string;
+  /** Monotonic: latencies and leases are counted on it. */
+  readonly nowMs: () => number;
+  /** Writes the counts of answered requests down. */
+  readonly commit: () => void;
+  readonly onBreakerTripped: (served: ServedModel) => void;
+}
+
+/** Takes V2 requests through parsing, arm, validation, inference, counting and logging to an answer. */
+export class InferenceService {
+  private readonly outbox: InferCall[] = [];
+  private readonly pending = new Set<Promise<void>>();
+  private sequence = 0;
+
+  constructor(readonly options: InferenceServiceOptions) {}
+
+  /** Answers through `reply`, soon or at once; never throws. */
+  infer(served: ServedModel, body: string, headers: IncomingHttpHeaders, reply: Reply): void {
+    const startedMs = this.options.nowMs();
+    try {
+      const request = parseInferRequest(body, this.options.limits);
+      checkOutputs(request, served);
+      const receivedMs = Date.now();
+      const eventMs = eventTime(request, served, receivedMs);
+      const requestId = request.id ?? `${this.options.incarnation}-${(this.sequence += 1)}`;
+      const key = assignmentKey(served.route.assignment, request, headers, requestId);
+      new InferCall(this, served, request, requestId, key, eventMs, receivedMs, startedMs, reply).start();
+    } catch (error) {
+      this.refuse(served, error, startedMs, reply);
+    }
+  }
+
+  /** An answer to what the caller did wrong, or to what waits too long; counted by code, not against an arm. */
+  refuse(served: ServedModel, error: unknown, startedMs: number, reply: Reply): void {
+    const answer = encodeError(error);
+    this.options.metrics.countRequest(served.route.model, 'none', answer.code, this.options.nowMs() - startedMs);
+    reply.send(answer.status, answer.body, answer.status === 503 ? 1 : undefined);
+  }
+
+  /** The call answers once its counts are written. */
+  answerAfterCommit(call: InferCall): void {
+    this.outbox.push(call);
+  }
+
+  /** After each batch: counts first, then the answers that they count. */
+  batchSettled(): void {
+    this.options.commit();
+    if (this.outbox.length === 0) return;
+    const calls = this.outbox.splice(0);
+    for (const call of calls) call.answer();
+  }
+
+  /** Work that goes on after its caller was answered: paired and shadow scores. */
+  track(work: Promise<void>): void {
+    this.pending.add(work);
+    void work.finally(() => this.pending.delete(work));
+  }
+
+  /** All paired and shadow scores that were begun are in the log. */
+  async settleBackground(): Promise<void> {
+    while (this.pending.size > 0) await Promise.all(this.pending);
+  }
+}
+
+function checkOutputs(request: V2Request, served: ServedModel): void {
+  const name = served.champion.manifest.signature.output.name;
+  const unknown = request.outputs?.find((output) => output !== name);
+  if (unknown !== undefined) throw invalid(`the model has no output ${quote(unknown)}; it has ${quote(name)}`);
+}
+
+/** Epoch ms in the route's clock. An event-time route cannot place a request that does not say when it happened. */
+function eventTime(request: V2Request, served: ServedModel, receivedMs: number): number {
+  const given = request.parameters.event_time;
+  if (given === undefined && served.route.clock === 'wall') return receivedMs;
+  if (Number.isSafeInteger(given)) return given as number;
+  if (given === undefined)
+    throw invalid('the parameter `event_time` (epoch ms) is missing; this model counts in event time');
+  throw invalid('the parameter `event_time` must be an integer, epoch ms');
+}
+
+export function overloaded(): SlipwayError {
+  return new SlipwayError('OVERLOADED', 'too many requests wait for inference');
+}

@@ -1,0 +1,38 @@
+import { join } from 'node:path';
+import { createAuditLog } from '../../infra/audit/log';
+import type { SlipwayConfig } from '../../infra/config/config';
+import { createBlobStore } from '../../infra/object-store/blobs';
+import { openStore } from '../../infra/object-store/open-store';
+import { createReleaseRegistry } from '../../infra/releases/registry';
+import { createRouteReader } from '../../infra/routes/reader';
+import { loadTrust } from '../../infra/signing/trust';
+import { runProcess } from '../process';
+import type { GatewayPorts } from './gateway';
+import { cacheFolder, startGateway } from './gateway';
+
+/** Real ports: the store of the config, believed as far as the workspace's own trust file goes. */
+async function openPorts(config: SlipwayConfig): Promise<GatewayPorts> {
+  const store = openStore(config.store);
+  const blobs = createBlobStore(store, join(cacheFolder(config), 'blobs'));
+  const trust = await loadTrust(config.trustFile);
+  const audit = createAuditLog(store, { workspace: config.workspace, signer: null });
+  return {
+    store,
+    blobs,
+    reader: createRouteReader({ store, trust, audit }),
+    registry: createReleaseRegistry({ store, blobs, trust, audit }),
+  };
+}
+
+async function untilAskedToEnd(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  });
+}
+
+runProcess('gateway', async (config, logger) => {
+  const gateway = await startGateway({ config, logger, ports: await openPorts(config) });
+  const signal = await untilAskedToEnd();
+  logger.info({ signal }, 'gateway drains');
+  await gateway.close();
+});

@@ -1,0 +1,170 @@
+import type { Registry } from 'prom-client';
+import { Counter, Gauge } from 'prom-client';
+import type { ErrorCode } from '../../workflows/domain/errors';
+import type { ArmName } from '../../workflows/domain/route';
+import type { DecodedInputs } from './input-plan';
+import { LatencyHistogram } from './latency-histogram';
+
+/** Model label of requests for models that the registry does not know: one series for all such names (invariant I11). */
+export const UNKNOWN_MODEL = 'unknown';
+
+export interface ModelStatus {
+  readonly model: string;
+  readonly generation: number;
+  readonly isLeased: boolean;
+  readonly isTripped: boolean;
+}
+
+export interface MetricSources {
+  readonly queuedRows: () => number;
+  readonly models: () => readonly ModelStatus[];
+  readonly predictionLog: () => { readonly rows: number; readonly dropped: number };
+}
+
+/**
+ * Every number this gateway tells Prometheus. Labels are models of followed routes, arms and catalogue codes: never what
+ * a caller sent. Requests only add to plain maps; prom-client is filled when it is scraped.
+ */
+export class GatewayMetrics {
+  private readonly requests = new Map<string, Map<string, number>>();
+  private readonly pairs = new Map<string, { scored: number; dropped: number; failed: number }>();
+  private readonly invalid = new Map<string, { flagged: number; imputed: number }>();
+  private readonly events = new Map<string, number>();
+  private readonly latency: LatencyHistogram;
+
+  constructor(
+    readonly registry: Registry,
+    private readonly sources: MetricSources,
+  ) {
+    this.latency = new LatencyHistogram(
+      registry,
+      'slipway_gateway_latency_seconds',
+      'Time from a whole request to its answer.',
+    );
+    this.registerCounters();
+    this.registerGauges();
+  }
+
+  /** `code` is `ok` or an error code of the catalogue. */
+  countRequest(model: string, arm: ArmName | 'none', code: ErrorCode | 'ok', latencyMs: number): void {
+    let byOutcome = this.requests.get(model);
+    if (!byOutcome) this.requests.set(model, (byOutcome = new Map()));
+    const outcome = `${arm} ${code}`;
+    byOutcome.set(outcome, (byOutcome.get(outcome) ?? 0) + 1);
+    this.latency.observe(model, latencyMs / 1_000);
+  }
+
+  countPair(model: string, outcome: 'scored' | 'dropped' | 'failed'): void {
+    let known = this.pairs.get(model);
+    if (!known) this.pairs.set(model, (known = { scored: 0, dropped: 0, failed: 0 }));
+    known[outcome] += 1;
+  }
+
+  countInvalid(model: string, { flagged, imputed }: Pick<DecodedInputs, 'flagged' | 'imputed'>): void {
+    let known = this.invalid.get(model);
+    if (!known) this.invalid.set(model, (known = { flagged: 0, imputed: 0 }));
+    known.flagged += flagged;
+    known.imputed += imputed;
+  }
+
+  /** Something that was survived: `route-refused`, `store-failed`, `journal-failed`, `thread-lost`, `breaker-tripped`. */
+  countEvent(event: string): void {
+    this.events.set(event, (this.events.get(event) ?? 0) + 1);
+  }
+
+  private registerCounters(): void {
+    this.counter(
+      'slipway_gateway_requests_total',
+      'Inference requests by outcome.',
+      ['model', 'arm', 'code'],
+      (add) => {
+        for (const [model, outcomes] of this.requests) {
+          for (const [outcome, count] of outcomes) {
+            const [arm, code] = outcome.split(' ') as [string, string];
+            add({ model, arm, code }, count);
+          }
+        }
+      },
+    );
+    this.counter(
+      'slipway_gateway_pairs_total',
+      'Comparisons of both arms on the same rows.',
+      ['model', 'outcome'],
+      (add) => {
+        for (const [model, outcomes] of this.pairs)
+          for (const [outcome, count] of Object.entries(outcomes)) add({ model, outcome }, count);
+      },
+    );
+    this.counter(
+      'slipway_gateway_invalid_values_total',
+      'Values outside the signature that were let in.',
+      ['model', 'policy'],
+      (add) => {
+        for (const [model, counts] of this.invalid)
+          for (const [policy, count] of Object.entries(counts)) add({ model, policy }, count);
+      },
+    );
+    this.counter('slipway_gateway_events_total', 'Troubles that serving survived.', ['event'], (add) => {
+      for (const [event, count] of this.events) add({ event }, count);
+    });
+    this.counter('slipway_gateway_prediction_log_total', 'Rows of the prediction log.', ['outcome'], (add) => {
+      const { rows, dropped } = this.sources.predictionLog();
+      add({ outcome: 'taken' }, rows);
+      add({ outcome: 'dropped' }, dropped);
+    });
+  }
+
+  private registerGauges(): void {
+    this.gauge('slipway_gateway_queued_rows', 'Rows that wait for inference.', [], (set) =>
+      set({}, this.sources.queuedRows()),
+    );
+    this.gauge('slipway_gateway_generation', 'Generation of the route that is served.', ['model'], (set) => {
+      for (const { model, generation } of this.sources.models()) set({ model }, generation);
+    });
+    this.gauge(
+      'slipway_gateway_challenger_allowed',
+      '1 where a challenger may serve: route confirmed in time, breaker closed.',
+      ['model'],
+      (set) => {
+        for (const { model, isLeased, isTripped } of this.sources.models())
+          set({ model }, isLeased && !isTripped ? 1 : 0);
+      },
+    );
+  }
+
+  private counter(
+    name: string,
+    help: string,
+    labelNames: string[],
+    fill: (add: (labels: Record<string, string>, value: number) => void) => void,
+  ): void {
+    const counter = new Counter({
+      name,
+      help,
+      labelNames,
+      registers: [this.registry],
+      collect: () => {
+        counter.reset();
+        fill((labels, value) => counter.inc(labels, value));
+      },
+    });
+  }
+
+  private gauge(
+    name: string,
+    help: string,
+    labelNames: string[],
+    fill: (set: (labels: Record<string, string>, value: number) => void) => void,
+  ): void {
+    const gauge = new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [this.registry],
+      collect: () => {
+        gauge.reset();
+        fill((labels, value) => gauge.set(labels, value));
+      },
+    });
+  }
+}

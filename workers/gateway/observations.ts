@@ -1,0 +1,171 @@
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { keys as storeKeys } from '../../workflows/domain/keys';
+import type { ModelName } from '../../workflows/domain/names';
+import type { ObservationDocument } from '../../workflows/domain/observation';
+import type { ArmIndex } from './generation-counts';
+import { GenerationCounts } from './generation-counts';
+import type { JournalEntry } from './journal';
+import { Journal, recoverJournal } from './journal';
+import { hashed, hashKey } from './key-set';
+import { ScopeKeys } from './scope-keys';
+
+/** Counts go to the store at least so often while they change. */
+const PUBLISH_EVERY_MS = 250;
+
+export interface ObservationsOptions {
+  readonly gateway: string;
+  readonly incarnation: string;
+  /** Folder of the journals of all incarnations of this gateway. */
+  readonly folder: string;
+  readonly put: (key: string, bytes: Uint8Array) => Promise<void>;
+  readonly onProblem: (error: Error) => void;
+}
+
+/** Where the requests of one generation are counted. */
+export class GenerationObserver implements JournalEntry {
+  published = 0;
+  constructor(
+    readonly counts: GenerationCounts,
+    readonly keys: ScopeKeys,
+    private readonly index: number,
+    private readonly journal: Journal,
+  ) {}
+
+  /** Counts one answer and journals it; true when the key is new to the arm. Its hash stays in `hashed` until the next call. */
+  answer(arm: ArmIndex, isError: boolean, key: string, atMs: number, latencyMs: number): boolean {
+    hashKey(key);
+    const isNew = this.keys.arms[arm].add(hashed.high, hashed.low);
+    this.counts.countAnswer(arm, isError, isNew, atMs, latencyMs);
+    this.journal.answer(this.index, arm, isError, isNew, hashed.high, hashed.low, atMs, latencyMs);
+    return isNew;
+  }
+
+  /** Counts both arms' scores of a key's first request, once a rollout. */
+  pair(key: string, difference: number): void {
+    hashKey(key);
+    if (!this.keys.paired.add(hashed.high, hashed.low)) return;
+    this.counts.countPair(difference);
+    this.journal.pair(this.index, hashed.high, hashed.low, difference);
+  }
+}
+
+/** All counts of this incarnation, their journal, and the final counts of incarnations that were killed. */
+export class Observations {
+  private readonly opened: GenerationObserver[] = [];
+  private readonly journal: Journal;
+  private readonly recovered: { incarnation: string; entries: JournalEntry[] }[];
+  private readonly timer: NodeJS.Timeout;
+  private publishing: Promise<void> | null = null;
+
+  constructor(private readonly options: ObservationsOptions) {
+    this.recovered = recoverAll(options);
+    this.journal = new Journal(join(options.folder, options.incarnation), this.opened, options.onProblem);
+    this.timer = setInterval(() => void this.publish(), PUBLISH_EVERY_MS);
+    this.timer.unref();
+  }
+
+  /** The observer of a generation; the same one when it is asked for again. */
+  open(model: ModelName, generation: number, scope: string): GenerationObserver {
+    const known = this.opened.find((entry) => entry.counts.model === model && entry.counts.generation === generation);
+    if (known) return known;
+    const index = this.opened.length;
+    const observer = new GenerationObserver(
+      new GenerationCounts(model, generation),
+      this.keysOf(model, scope),
+      index,
+      this.journal,
+    );
+    this.opened.push(observer);
+    this.journal.open(index);
+    return observer;
+  }
+
+  /** Writes the journal; answers of the batch may leave after it. */
+  commit(): void {
+    this.journal.flush();
+  }
+
+  /** Puts what changed. Never throws: the counts are cumulative, and the next round puts them again. */
+  publish(): Promise<void> {
+    this.publishing ??= this.publishChanged().finally(() => (this.publishing = null));
+    return this.publishing;
+  }
+
+  /** Last counts to the store; without a store the journal stays, and the next incarnation publishes it. */
+  async close(): Promise<void> {
+    clearInterval(this.timer);
+    this.journal.flush();
+    await this.publish();
+    await this.publish();
+    if (this.opened.every((observer) => observer.published === observer.counts.revision)) this.journal.remove();
+  }
+
+  /** Keys of the same rollout from an earlier generation, or from before a restart. */
+  private keysOf(model: ModelName, scope: string): ScopeKeys {
+    const entries: JournalEntry[] = [...this.opened, ...this.recovered.flatMap((past) => past.entries)];
+    return (
+      entries.find(({ keys }) => keys.model === model && keys.scope === scope)?.keys ?? new ScopeKeys(model, scope)
+    );
+  }
+
+  private async publishChanged(): Promise<void> {
+    try {
+      for (const past of [...this.recovered]) await this.publishPast(past);
+      for (const observer of this.opened) {
+        const revision = observer.counts.revision;
+        if (revision === observer.published) continue;
+        await this.put(observer.counts.document(this.about(this.options.incarnation)));
+        observer.published = revision;
+      }
+    } catch (error) {
+      this.options.onProblem(error as Error);
+    }
+  }
+
+  private async publishPast(past: { incarnation: string; entries: JournalEntry[] }): Promise<void> {
+    for (const { counts } of past.entries) {
+      if (counts.revision > 0) await this.put(counts.document(this.about(past.incarnation)));
+    }
+    this.recovered.splice(this.recovered.indexOf(past), 1);
+    rmSync(join(this.options.folder, past.incarnation), { recursive: true, force: true });
+  }
+
+  /** Answers leave after the journal has them, so that no answered request is missing: nothing is lost. */
+  private about(
+    incarnation: string,
+  ): Pick<ObservationDocument, 'gateway' | 'incarnation' | 'updatedAt' | 'lostAtMost'> {
+    return { gateway: this.options.gateway, incarnation, updatedAt: new Date().toISOString(), lostAtMost: 0 };
+  }
+
+  private put(document: ObservationDocument): Promise<void> {
+    const key = storeKeys.observation(document.model, document.generation, document.incarnation);
+    return this.options.put(key, Buffer.from(JSON.stringify(document)));
+  }
+}
+
+function recoverAll({
+  folder,
+  incarnation,
+  onProblem,
+}: ObservationsOptions): { incarnation: string; entries: JournalEntry[] }[] {
+  return foldersOf(folder)
+    .filter((name) => name !== incarnation)
+    .flatMap((name) => {
+      try {
+        return [{ incarnation: name, entries: recoverJournal(join(folder, name)) }];
+      } catch (error) {
+        // Kept for people to look at; counting goes on without it.
+        onProblem(error as Error);
+        return [];
+      }
+    });
+}
+
+function foldersOf(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

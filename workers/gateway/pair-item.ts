@@ -1,0 +1,69 @@
+import type { BatchItem } from './batching';
+import type { Column } from './conversion';
+import type { InferenceService } from './inference';
+import type { LoggedRequest } from './prediction-row';
+import type { V2Request } from './protocol';
+import type { LoadedRelease } from './served-model';
+
+/**
+ * The other arm's score of rows that were answered already. It waits behind callers, is dropped under pressure and then
+ * counted as dropped; a failure of it is no error of its arm, since no caller was given to that arm.
+ */
+export class PairItem implements BatchItem {
+  private constructor(
+    private readonly service: InferenceService,
+    private readonly logged: LoggedRequest,
+    private readonly other: LoadedRelease,
+    private readonly isNewKey: boolean,
+    readonly columns: readonly Column[],
+    readonly rows: number,
+    private readonly done: () => void,
+  ) {}
+
+  static start(
+    service: InferenceService,
+    logged: LoggedRequest,
+    other: LoadedRelease,
+    request: V2Request,
+    isNewKey: boolean,
+  ): void {
+    const { executor, metrics, log } = service.options;
+    const { model } = logged.served.route;
+    let columns: readonly Column[];
+    try {
+      columns = other.plan.decode(request).columns;
+    } catch {
+      // The other arm takes other inputs than this caller sends: no comparison, and that is counted.
+      metrics.countPair(model, 'failed');
+      return log.add(logged);
+    }
+    let done!: () => void;
+    const work = new Promise<void>((resolve) => (done = resolve));
+    const item = new PairItem(service, logged, other, isNewKey, columns, logged.rows, done);
+    if (executor.submitBackground(other.session, item)) return service.track(work);
+    metrics.countPair(model, 'dropped');
+    log.add(logged);
+  }
+
+  settle(error: string | null, scores: Float32Array, offset: number): void {
+    const { log, metrics } = this.service.options;
+    const { served, key, scores: own } = this.logged;
+    const paired = scores.slice(offset, offset + this.rows);
+    if (error !== null || !paired.every(Number.isFinite)) {
+      metrics.countPair(served.route.model, 'failed');
+      log.add(this.logged);
+    } else {
+      metrics.countPair(served.route.model, 'scored');
+      if (this.isNewKey) served.observer.pair(key, meanAbsoluteDifference(own!, paired));
+      log.add({ ...this.logged, pairedRelease: this.other.ref.version, pairedScores: paired });
+    }
+    this.done();
+  }
+}
+
+/** Of a request's rows: one number for each request, since its rows are no independent trials. */
+function meanAbsoluteDifference(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let row = 0; row < a.length; row += 1) sum += Math.abs(a[row]! - b[row]!);
+  return sum / a.length;
+}

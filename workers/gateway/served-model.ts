@@ -1,0 +1,62 @@
+import type { Digest } from '../../workflows/domain/digest';
+import type { ReleaseManifest, ReleaseRef } from '../../workflows/domain/release';
+import type { Arm, Route } from '../../workflows/domain/route';
+import { assignArm } from '../../workflows/domain/route';
+import type { Breaker } from './breaker';
+import type { InputPlan } from './input-plan';
+import type { GenerationObserver } from './observations';
+
+/** A verified release with an open, self-tested session. */
+export interface LoadedRelease {
+  readonly ref: ReleaseRef;
+  readonly manifest: ReleaseManifest;
+  readonly plan: InputPlan;
+  readonly session: number;
+}
+
+export interface LoadedShadow {
+  readonly name: string;
+  readonly sample: number;
+  readonly release: LoadedRelease;
+}
+
+/**
+ * What is served for a model: one generation of its route with all its releases open. Made whole, then put in place by one
+ * assignment, so that a request sees the old generation or the new one and never a mixture.
+ */
+export class ServedModel {
+  private readonly challengerArm: Arm | undefined;
+
+  constructor(
+    readonly route: Route,
+    readonly digest: Digest,
+    readonly champion: LoadedRelease,
+    readonly challenger: LoadedRelease | null,
+    readonly shadows: readonly LoadedShadow[],
+    readonly observer: GenerationObserver,
+    readonly breaker: Breaker,
+    /** When the store last said that this is the newest route, on the monotonic clock; -Infinity when it never did. */
+    public confirmedAtMs: number,
+  ) {
+    this.challengerArm = route.arms.find((arm) => arm.name === 'challenger');
+  }
+
+  /** Invariant I4: a challenger serves under a fresh confirmation of its route only; so do pairs and shadows. */
+  mayTry(nowMs: number): boolean {
+    return !this.breaker.isTripped && nowMs - this.confirmedAtMs <= this.route.challengerLeaseMs;
+  }
+
+  /** Whether the challenger takes this key. */
+  takesChallenger(key: string, nowMs: number): boolean {
+    if (!this.challenger || !this.mayTry(nowMs)) return false;
+    return assignArm(this.route, key) === this.challengerArm;
+  }
+
+  get releases(): readonly LoadedRelease[] {
+    return [
+      this.champion,
+      ...(this.challenger ? [this.challenger] : []),
+      ...this.shadows.map((shadow) => shadow.release),
+    ];
+  }
+}
