@@ -1,0 +1,101 @@
+import { Context } from '@temporalio/activity';
+import type { DeploymentControlActivities, WatchInput } from '../../workflows/deployment.activities';
+import { judgeCanary, sumObservations, type CanarySums } from '../../workflows/domain/canary';
+import type { CanaryReport, WatchReason } from '../../workflows/domain/rollout';
+import type { Task } from '../../workflows/domain/spec';
+import type { Verdict } from '../../workflows/domain/verdict';
+import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
+import type { ReleaseRegistry } from '../../infra/releases/port';
+import { isOvertaken, readObservations, type Observed } from './observations';
+
+export interface CanaryPorts {
+  readonly store: ObjectStore;
+  readonly blobs: BlobStore;
+  readonly releases: Pick<ReleaseRegistry, 'manifest'>;
+  /** Epoch ms. */
+  readonly now: () => number;
+  /** Between two looks; a test may make it shorter. */
+  readonly lookEveryMs?: number;
+}
+
+/** Blob behind a `CanaryReport`. */
+export interface CanaryEvidence extends Observed {
+  readonly schema: 'slipway.canary-evidence/1';
+  readonly rollout: string;
+  readonly step: number;
+  readonly verdicts: readonly Verdict[];
+}
+
+export const LOOK_EVERY_MS = 1000;
+
+/** Reads counts only: it needs no data and no worker but control (invariant I4). */
+export function createCanaryWatch(ports: CanaryPorts): Pick<DeploymentControlActivities, 'watchCanary'> {
+  return {
+    watchCanary: async (input) => {
+      const { signature } = await ports.releases.manifest(input.rollout.release);
+      for (;;) {
+        const look = await lookAtCanary(ports, input, signature.task);
+        const { watermarkMs } = look.sums;
+        Context.current().heartbeat({ watermarkMs, verdicts: look.verdicts.map(({ outcome }) => outcome) });
+        const reason = await whyToReturn(ports, input, look);
+        if (reason) return report(ports, input, look, reason);
+        await Context.current().sleep(ports.lookEveryMs ?? LOOK_EVERY_MS);
+      }
+    },
+  };
+}
+
+interface Look {
+  readonly observed: Observed;
+  readonly sums: CanarySums;
+  readonly verdicts: readonly Verdict[];
+}
+
+async function lookAtCanary(ports: CanaryPorts, input: WatchInput, task: Task): Promise<Look> {
+  const observed = await readObservations(ports.store, input.model, input.generations);
+  const sums = sumObservations(observed.documents);
+  return { observed, sums, verdicts: judgeCanary(input.rollout.spec, task, sums, observed.breakers) };
+}
+
+async function whyToReturn(ports: CanaryPorts, input: WatchInput, look: Look): Promise<WatchReason | null> {
+  if (look.observed.breakers.length > 0) return 'breaker';
+  if (look.verdicts.some(({ outcome }) => outcome === 'fail')) return 'verdict';
+  const newest = input.generations[input.generations.length - 1];
+  if (newest !== undefined && (await isOvertaken(ports.store, input.model, newest))) return 'generation-lost';
+  return input.hold !== true && isStepOver(input, look.sums, ports.now()) ? 'step-over' : null;
+}
+
+/**
+ * In event time a step lasts from the first request it is known to have, and ends by the largest event time answered. A step
+ * without traffic ends at its wall-clock bound in either clock, inconclusive.
+ */
+export function isStepOver(
+  input: WatchInput,
+  sums: Pick<CanarySums, 'watermarkMs' | 'firstMs'>,
+  nowMs: number,
+): boolean {
+  if (nowMs >= input.endsAtMs) return true;
+  if (input.rollout.clock === 'wall') return false;
+  const startMs = input.eventStartMs ?? sums.firstMs;
+  const step = input.rollout.spec.steps[input.step];
+  if (startMs === null || sums.watermarkMs === null || step === undefined) return false;
+  return sums.watermarkMs >= startMs + step.forMs * (1 + (input.extension ?? 0));
+}
+
+async function report(ports: CanaryPorts, input: WatchInput, look: Look, reason: WatchReason): Promise<CanaryReport> {
+  const { rollout, step } = input;
+  const { verdicts, observed, sums } = look;
+  const evidence: CanaryEvidence = {
+    schema: 'slipway.canary-evidence/1',
+    rollout: rollout.id,
+    step,
+    verdicts,
+    ...observed,
+  };
+  return {
+    reason,
+    verdicts,
+    evidence: await ports.blobs.putJson(evidence),
+    watermark: sums.watermarkMs === null ? null : new Date(sums.watermarkMs).toISOString(),
+  };
+}

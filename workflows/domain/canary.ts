@@ -1,0 +1,96 @@
+import type { BreakerEvent, ObservationDocument, PairedCounts } from './observation';
+import type { ArmName } from './route';
+import type { RolloutSpec, Task } from './spec';
+import { judgeDisagreement } from './statistics/disagreement-verdict';
+import { judgeErrors, type ErrorCounts } from './statistics/error-verdict';
+import type { KeyCounts } from './statistics/error-rates';
+import type { Verdict } from './verdict';
+
+/** What all gateways saw of a rollout: sums over the documents of its generations. */
+export interface CanarySums {
+  readonly errors: ErrorCounts;
+  readonly paired: PairedCounts;
+  readonly requests: Readonly<Record<ArmName, number>>;
+  /** Largest event time answered, and start of the earliest window, epoch ms; null without traffic. */
+  readonly watermarkMs: number | null;
+  readonly firstMs: number | null;
+}
+
+export function sumObservations(documents: readonly ObservationDocument[]): CanarySums {
+  const sum = (pick: (document: ObservationDocument) => number): number =>
+    documents.reduce((total, document) => total + pick(document), 0);
+  const keysOf = (arm: ArmName): KeyCounts => ({
+    keys: sum((document) => document.arms[arm]?.keys ?? 0),
+    errorKeys: sum((document) => document.arms[arm]?.errorKeys ?? 0),
+  });
+  return {
+    errors: {
+      champion: keysOf('champion'),
+      challenger: keysOf('challenger'),
+      challengerLost: sum((document) => challengerLostAtMost(document, documents)),
+    },
+    paired: {
+      keys: sum(({ paired }) => paired.keys),
+      sumAbsDifference: sum(({ paired }) => paired.sumAbsDifference),
+      sumSquaredDifference: sum(({ paired }) => paired.sumSquaredDifference),
+    },
+    requests: {
+      champion: sum(({ arms }) => arms.champion?.requests ?? 0),
+      challenger: sum(({ arms }) => arms.challenger?.requests ?? 0),
+    },
+    watermarkMs: documents.reduce<number | null>((latest, { watermarkMs }) => larger(latest, watermarkMs), null),
+    firstMs: earliestWindow(documents),
+  };
+}
+
+/**
+ * How many of a gateway's lost requests the challenger may have had: by its share of the generation's requests, two standard
+ * deviations up. A crash loses requests of both arms alike, so that taking all of them for the challenger's would turn
+ * every killed gateway into a rollback.
+ */
+function challengerLostAtMost(document: ObservationDocument, documents: readonly ObservationDocument[]): number {
+  if (document.lostAtMost === 0) return 0;
+  const same = documents.filter(({ generation }) => generation === document.generation);
+  const requests = (arm: ArmName): number => same.reduce((sum, { arms }) => sum + (arms[arm]?.requests ?? 0), 0);
+  const all = requests('champion') + requests('challenger');
+  const share = all === 0 ? 1 : requests('challenger') / all;
+  const spread = 2 * Math.sqrt(document.lostAtMost * share * (1 - share));
+  return Math.min(document.lostAtMost, Math.ceil(document.lostAtMost * share + spread));
+}
+
+/** Errors first, then disagreement where the spec asks for it, then what breakers reported. */
+export function judgeCanary(
+  spec: Pick<RolloutSpec, 'errors' | 'disagreement'>,
+  task: Task,
+  sums: CanarySums,
+  breakers: readonly BreakerEvent[],
+): Verdict[] {
+  return [
+    judgeErrors(spec.errors, sums.errors),
+    ...(spec.disagreement ? [judgeDisagreement(spec.disagreement, sums.paired, task)] : []),
+    ...breakers.slice(0, 1).map((event) => breakerVerdict(event, breakers.length)),
+  ];
+}
+
+function breakerVerdict(event: BreakerEvent, gateways: number): Verdict {
+  return {
+    check: 'breaker',
+    outcome: 'fail',
+    statistic: { name: 'errors of the challenger', value: event.errors },
+    bound: { name: 'trips', value: 1 },
+    counts: { requests: event.requests, errors: event.errors, trips: gateways },
+    detail: `gateway ${event.gateway} took the challenger out: ${event.reason}`,
+    resolves: '',
+  };
+}
+
+function earliestWindow(documents: readonly ObservationDocument[]): number | null {
+  let earliest: number | null = null;
+  for (const { windows } of documents)
+    for (const { startMs } of windows) if (earliest === null || startMs < earliest) earliest = startMs;
+  return earliest;
+}
+
+function larger(a: number | null, b: number | null): number | null {
+  return a === null ? b : b === null ? a : Math.max(a, b);
+}
