@@ -80,6 +80,11 @@ export async function sendDecision(ports: ClientPorts, prepared: PreparedDecisio
   });
 }
 
+/** The way of the Temporal UI and CLI: no receipt; what became of it is in the run's status and in the audit log. */
+export async function signalDecision(ports: ClientPorts, prepared: PreparedDecision): Promise<void> {
+  await ports.temporal.workflow.getHandle(prepared.workflowId).signal<[Envelope]>(prepared.signal, prepared.envelope);
+}
+
 export async function cancelRun(
   ports: ClientPorts,
   model: ModelName,

@@ -20,6 +20,7 @@ import {
   type PreparedDecision,
   prepareDecision,
   sendDecision,
+  signalDecision,
 } from './decisions';
 import { createMonitorSchedule, triggerMonitor } from './monitors';
 import { type ListedRun, listModels, listRuns } from './run-list';
@@ -39,6 +40,8 @@ export interface SlipwayClient {
   reject(model: ModelName, options: DecideOptions): Promise<Receipt>;
   /** Signs without sending, for `approve --print-signal`. */
   prepareDecision(model: ModelName, decision: 'approve' | 'reject', options: DecideOptions): Promise<PreparedDecision>;
+  /** Sends a prepared decision as the Temporal UI would. */
+  signalDecision(prepared: PreparedDecision): Promise<void>;
   cancelRun(model: ModelName, run: string, reason: string, key?: string): Promise<Receipt>;
   command(
     model: ModelName,
@@ -78,6 +81,7 @@ export async function createSlipwayClient(config: SlipwayConfig): Promise<Slipwa
     approve: (model, options) => decide(model, 'approve', options),
     reject: (model, options) => decide(model, 'reject', options),
     prepareDecision: (model, decision, options) => prepareDecision(ports, model, decision, options),
+    signalDecision: (prepared) => signalDecision(ports, prepared),
     cancelRun: (model, run, reason, key) => cancelRun(ports, model, run, reason, key),
     command: (model, action, args, key) => commandDeployment(ports, model, action, args ?? {}, key),
     deploymentStatus: (model) => deploymentStatus(ports, model),
