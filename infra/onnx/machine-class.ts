@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { env } from 'onnxruntime-node';
-import { ORT_THREADS } from './session';
+import { version as ortVersion } from 'onnxruntime-node/package.json';
+
+/** One thread: sums have one order, so that the same input gives the same bits (invariant I8). */
+export const ORT_THREADS = 1;
 
 /** Instruction sets that math kernels are chosen by, best last. */
 const INSTRUCTION_SETS = ['sse4_2', 'avx', 'avx2', 'avx512f', 'avx512_vnni', 'amx_tile', 'asimd', 'sve'] as const;
@@ -11,7 +13,7 @@ export function machineClass(): string {
   return [
     process.arch,
     instructionSets(),
-    `onnxruntime-${env.versions.node ?? 'unknown'}`,
+    `onnxruntime-${ortVersion}`,
     `node-${process.versions.node}`,
     `threads-${ORT_THREADS}`,
   ].join(' ');

@@ -1,7 +1,5 @@
 import { InferenceSession } from 'onnxruntime-node';
-
-/** One thread: sums have one order, so that the same input gives the same bits (invariant I8). */
-export const ORT_THREADS = 1;
+import { ORT_THREADS } from './machine-class';
 
 export type SessionOptions = InferenceSession.SessionOptions;
 

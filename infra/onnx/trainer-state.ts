@@ -35,7 +35,7 @@ export function decodeCheckpoint(bytes: Uint8Array, identity: string): TrainerSt
   if (end < 0) return null;
   const header = parseHeader(Buffer.from(bytes.subarray(0, end)).toString('utf8'));
   if (!header || header.identity !== identity) return null;
-  const body = bytes.slice(end + 1);
+  const body = new Uint8Array(bytes.subarray(end + 1)); // A copy, aligned: `slice` of a Buffer would be a view.
   if (body.length !== header.lengths.reduce((sum, length) => sum + length, 0) * 4) return null;
   const vectors: Float32Array[] = [];
   let offset = 0;

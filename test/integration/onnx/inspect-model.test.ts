@@ -53,11 +53,7 @@ describe('a model from outside', () => {
       output: { name: 'p', datatype: 'FP32' as const },
     };
     expect(() => checkSignature(inspection, other)).toThrow(
-      expect.objectContaining({
-        code: 'MODEL_SIGNATURE',
-        message:
-          'the graph takes count, which the signature lacks; input amount is FP32, the signature says INT64; the graph lacks the input number; the graph gives score, which the signature lacks; the graph lacks the output p',
-      }),
+      'the graph takes count, which the signature lacks; input amount is FP32, the signature says INT64; the graph lacks the input number; the graph gives score, which the signature lacks; the graph lacks the output p',
     );
   });
 

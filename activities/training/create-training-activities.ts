@@ -1,0 +1,143 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SlipwayError } from '../../workflows/domain/errors';
+import type { Signature } from '../../workflows/domain/release';
+import type { RunRequest, SnapshotManifest, TrainResult } from '../../workflows/domain/run';
+import { signatureOf } from '../../workflows/domain/signature';
+import type { ModelSpec, TrainingSpec } from '../../workflows/domain/spec';
+import type { LifecycleComputeActivities, TrainingActivities } from '../../workflows/lifecycle.activities';
+import { DEFAULT_MODEL_LIMITS, checkSignature, inspectModel } from '../../infra/onnx/inspect-model';
+import type { ModelLimits } from '../../infra/onnx/inspect-model';
+import { machineClass } from '../../infra/onnx/machine-class';
+import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
+import { withHeartbeat } from '../../infra/process/activity-scope';
+import { findStepResult, keepStepResult, stepCacheKey } from '../../infra/runs/step-results';
+import { createCheckpointStore } from './checkpoints';
+import { runTrainer } from './run-trainer';
+
+export interface TrainingPorts {
+  readonly store: ObjectStore;
+  readonly blobs: BlobStore;
+  /** Folder for work in progress; each attempt has its own below it, removed after. Default: the system's temporary folder. */
+  readonly workFolder?: string;
+  readonly modelLimits?: ModelLimits;
+}
+
+/** Raised when the built-in trainer would give other models for the same input: cached results must not be taken for new ones. */
+const BUILTIN_VERSION = 1;
+
+/**
+ * `train` throws SlipwayError TRAINING_FAILED, TRAINING_LIMIT, MODEL_UNREADABLE and MODEL_SIGNATURE (of what a command trainer left). Its
+ * result is kept under the run by what went into it; an attempt goes on from the newest checkpoint of the ones before.
+ */
+export function createTrainingActivities(
+  ports: TrainingPorts,
+): TrainingActivities & Pick<LifecycleComputeActivities, 'openImported'> {
+  return {
+    train: async ({ request, ingest }) => {
+      const spec = await ports.blobs.getJson<ModelSpec>(request.spec);
+      const cacheKey = stepCacheKey({
+        step: 'train',
+        builtin: BUILTIN_VERSION,
+        snapshot: ingest.snapshot,
+        task: spec.task,
+        features: spec.features,
+        training: spec.training,
+      });
+      const kept = await findStepResult<TrainResult>(ports.store, request, 'train', cacheKey);
+      if (kept) return kept;
+      const manifest = await ports.blobs.getJson<SnapshotManifest>(ingest.manifest);
+      const result = await withAttemptFolder(ports, (folder) =>
+        trainIn(folder, ports, request, spec, manifest, cacheKey),
+      );
+      return keepStepResult(ports.store, request, 'train', cacheKey, result);
+    },
+    openImported: ({ request }) => openImported(ports, request),
+  };
+}
+
+async function trainIn(
+  folder: string,
+  ports: TrainingPorts,
+  request: RunRequest,
+  spec: ModelSpec,
+  manifest: SnapshotManifest,
+  training: string,
+): Promise<TrainResult> {
+  const signature = signatureOf(spec);
+  const checkpoints = createCheckpointStore(ports, request, training);
+  return withHeartbeat(async (scope) => {
+    const trained = await runTrainer({
+      request,
+      spec,
+      signature,
+      manifest,
+      blobs: ports.blobs,
+      checkpoints,
+      scope,
+      folder,
+    });
+    checkSignature(
+      await inspectModel(trained.path, ports.modelLimits ?? DEFAULT_MODEL_LIMITS, scope.signal),
+      signature,
+    );
+    return {
+      onnx: await ports.blobs.putFile(trained.path),
+      signature: await ports.blobs.putJson(signature),
+      machineClass: machineClass(),
+      trainer: trainerName(spec.training),
+      epochs: trained.epochs,
+      resumedFromEpoch: trained.resumedFromEpoch,
+    };
+  });
+}
+
+function trainerName({ trainer }: TrainingSpec): string {
+  return trainer.kind === 'command'
+    ? `command ${trainer.command.join(' ')}`
+    : `slipway/${trainer.kind}@${BUILTIN_VERSION}`;
+}
+
+/** A model that was trained elsewhere. Its inputs must be features of the spec, since the holdout is read by the spec. */
+async function openImported(ports: TrainingPorts, request: RunRequest): Promise<TrainResult> {
+  if (!request.imported) throw new SlipwayError('INTERNAL', `run ${request.run} imports no model`);
+  const { onnx, signature: digest } = request.imported;
+  const signature = await ports.blobs.getJson<Signature>(digest);
+  checkFeatures(signature, await ports.blobs.getJson<ModelSpec>(request.spec));
+  const path = await ports.blobs.file(onnx);
+  const inspection = await withHeartbeat((scope) =>
+    inspectModel(path, ports.modelLimits ?? DEFAULT_MODEL_LIMITS, scope.signal),
+  );
+  checkSignature(inspection, signature);
+  return {
+    onnx,
+    signature: digest,
+    machineClass: machineClass(),
+    trainer: `imported ${inspection.producer}`.trim(),
+    epochs: 0,
+    resumedFromEpoch: 0,
+  };
+}
+
+function checkFeatures(signature: Signature, spec: ModelSpec): void {
+  const types = new Map(spec.features.map(({ name, type }) => [name, type]));
+  const problems = signature.inputs.flatMap(({ name, type }) => {
+    const declared = types.get(name);
+    if (declared === undefined) return [`input ${name} is no feature of the spec`];
+    return declared === type ? [] : [`input ${name} is a ${type} in the signature and a ${declared} in the spec`];
+  });
+  if (signature.task !== spec.task) problems.push(`the signature is for ${signature.task}, the spec for ${spec.task}`);
+  if (problems.length > 0) throw new SlipwayError('MODEL_SIGNATURE', problems.join('; '));
+}
+
+async function withAttemptFolder<T>(ports: TrainingPorts, work: (folder: string) => Promise<T>): Promise<T> {
+  const parent = ports.workFolder ?? tmpdir();
+  await mkdir(parent, { recursive: true });
+  const folder = await mkdtemp(join(parent, 'training-'));
+  try {
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
