@@ -1,5 +1,5 @@
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
-import { s3Error } from './s3-errors';
+import { isOwnBucket, s3Error } from './s3-errors';
 import { createS3Client, type S3StoreConfig } from './s3-store';
 
 /** Makes the bucket of the config unless it is there. For development servers; a real bucket is made by its owner. */
@@ -8,7 +8,7 @@ export async function ensureBucket(config: S3StoreConfig): Promise<void> {
   try {
     await client.send(new CreateBucketCommand({ Bucket: config.bucket }));
   } catch (error) {
-    if (error instanceof Error && ['BucketAlreadyOwnedByYou', 'BucketAlreadyExists'].includes(error.name)) return;
+    if (isOwnBucket(error)) return;
     throw s3Error(error);
   } finally {
     client.destroy();

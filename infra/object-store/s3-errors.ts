@@ -6,10 +6,10 @@ interface Shape {
   readonly status: number | undefined;
 }
 
+/** By shape and not by class, since errors of Node's network code are of another realm inside jest. */
 function shapeOf(error: unknown): Shape {
-  if (!(error instanceof Error)) return { name: 'Unknown', message: String(error), status: undefined };
-  const metadata = '$metadata' in error ? (error.$metadata as { httpStatusCode?: number } | undefined) : undefined;
-  return { name: error.name, message: error.message, status: metadata?.httpStatusCode };
+  const { name, message, $metadata } = (error ?? {}) as Partial<Error> & { $metadata?: { httpStatusCode?: number } };
+  return { name: name ?? 'Unknown', message: message ?? String(error), status: $metadata?.httpStatusCode };
 }
 
 /** The object is not there. A bucket that is not there is a setting to correct, not an absent object. */
@@ -21,6 +21,11 @@ export function isAbsent(error: unknown): boolean {
 /** 412: something is at the key. A 409 is not that: two writers met and neither may have won, so it is tried again. */
 export function isLostRace(error: unknown): boolean {
   return shapeOf(error).status === 412;
+}
+
+/** The answer to creating a bucket that is there. */
+export function isOwnBucket(error: unknown): boolean {
+  return ['BucketAlreadyOwnedByYou', 'BucketAlreadyExists'].includes(shapeOf(error).name);
 }
 
 const fullCodes = ['QuotaExceeded', 'InsufficientStorage', 'XMinioStorageFull', 'EntityTooLarge'];
@@ -35,7 +40,7 @@ const passingCodes = [
 /** What an error of the S3 client means to callers of the store. */
 export function s3Error(error: unknown): unknown {
   // A TypeError is a defect of ours; trying it again would hide it.
-  if (error instanceof SlipwayError || error instanceof TypeError) return error;
+  if (error instanceof SlipwayError || shapeOf(error).name === 'TypeError') return error;
   const { name, message, status } = shapeOf(error);
   const text = `${name}${status === undefined ? '' : ` (${status})`}: ${message}`;
   if (status === 507 || fullCodes.includes(name))

@@ -64,8 +64,8 @@ async function fillFromSources(tool: Tool, folder: string, say: (text: string) =
 
 /** `fetch` says only "fetch failed"; the reason is one level down. */
 function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;
+  const { message, cause } = (error ?? {}) as { message?: string; cause?: { message?: string } };
+  return `${message ?? String(error)}${cause?.message === undefined ? '' : ` (${cause.message})`}`;
 }
 
 /** Says what is happening now, at each change and every few seconds, with the time since the start. */
