@@ -82,10 +82,13 @@ function retryOf(preset: Preset): NonNullable<ActivityOptions['retry']> {
   return preset === 'dataJob' || preset === 'trainingJob' ? unhurried : patient;
 }
 
+/**
+ * A job ends its child before the run goes on; what cannot be taken back is known to have happened or not; a watcher's last report
+ * comes after it was told to stop. Who must not wait for that (a rollback, invariant I4) does not await the call.
+ */
 function cancellationOf(preset: Preset): ActivityCancellationType {
-  // A job ends its child before the run goes on, and what cannot be taken back is known to have happened or not. Nobody waits for the rest (invariant I4).
-  const waits = preset === 'dataJob' || preset === 'trainingJob' || preset === 'irreversible';
-  return waits ? ActivityCancellationType.WAIT_CANCELLATION_COMPLETED : ActivityCancellationType.TRY_CANCEL;
+  const light = preset === 'quick' || preset === 'storeCall';
+  return light ? ActivityCancellationType.TRY_CANCEL : ActivityCancellationType.WAIT_CANCELLATION_COMPLETED;
 }
 
 /** Temporal refuses summaries of more than 400 bytes. */

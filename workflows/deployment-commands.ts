@@ -1,4 +1,4 @@
-import { condition } from '@temporalio/workflow';
+import { ApplicationFailure, condition } from '@temporalio/workflow';
 import type { CommandAction } from './domain/approval';
 import { isDigest } from './domain/digest';
 import type { ErrorCode } from './domain/errors';
@@ -206,7 +206,7 @@ async function changeState(
   return accept(`the model is ${state}, generation ${deployment.generation}`);
 }
 
-/** Cancels whatever the rollout waits for, and returns when the champion serves alone. */
+/** Cancels whatever the rollout waits for, and returns when the champion serves alone. Throws when that could not be committed. */
 async function endRollout(
   deployment: Deployment,
   outcome: RolloutOutcome,
@@ -214,8 +214,10 @@ async function endRollout(
   actor: string,
 ): Promise<void> {
   if (!deployment.rollout) return;
+  deployment.halted = null;
   deployment.rollout.end({ outcome, reason, actor });
-  await condition(() => deployment.rollout === null);
+  await condition(() => deployment.rollout === null || deployment.halted !== null);
+  if (deployment.halted !== null) throw ApplicationFailure.nonRetryable(deployment.halted, 'COMMAND_REFUSED');
 }
 
 /** A release that served before serves alone, after the check that it still may (invariant I2). */

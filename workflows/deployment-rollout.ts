@@ -220,17 +220,24 @@ async function endLost(deployment: Deployment): Promise<RolloutEnd> {
   return against('aborted', `another writer committed generation ${deployment.generation}`);
 }
 
+/** Does not return before everything is undone: what a failed commit left serving must not be taken for a rollout that ended. */
 async function takeBack(deployment: Deployment, progress: RolloutProgress, why: RolloutEnd): Promise<void> {
   for (const { what, undo } of progress.compensations.reverse()) {
-    try {
-      await undo({ reason: `${why.outcome}: ${why.detail}`, actor: why.actor });
-    } catch (error) {
-      rethrowDefects(error);
-      const { code, detail } = reportFailure(error);
-      deployment.halted = `could not ${what} (${code}: ${detail})`;
-      deployment.enter('halted', deployment.halted);
+    for (let done = false; !done;) {
+      progress.takeBackAgain = false;
+      try {
+        await undo({ reason: `${why.outcome}: ${why.detail}`, actor: why.actor });
+        done = true;
+      } catch (error) {
+        rethrowDefects(error);
+        const { code, detail } = reportFailure(error);
+        deployment.halted = `could not ${what} (${code}: ${detail}); a rollback tries again`;
+        deployment.enter('halted', deployment.halted);
+        await condition(() => progress.takeBackAgain);
+      }
     }
   }
+  deployment.halted = null;
 }
 
 async function restoreChampion(

@@ -52,10 +52,10 @@ export class Deployment {
   readonly story: Story;
   readonly queue: QueuedRelease[];
   readonly seen: SeenUpdate[];
-  readonly quick: Summarised<
-    Pick<DeploymentControlActivities, 'recoverDeployment' | 'prepareRollout' | 'verifyServable'>
-  >;
-  readonly record: Summarised<Pick<DeploymentControlActivities, 'admitCommand' | 'recordRollout'>>;
+  readonly quick: Summarised<Pick<DeploymentControlActivities, 'recoverDeployment' | 'prepareRollout'>>;
+  /** Whoever sent a command waits for the answer, and those behind it do: a command that cannot be checked is refused. */
+  readonly answer: Summarised<Pick<DeploymentControlActivities, 'admitCommand' | 'verifyServable'>>;
+  readonly record: Summarised<Pick<DeploymentControlActivities, 'recordRollout'>>;
   private readonly committing: Summarised<Pick<DeploymentControlActivities, 'commitRoute'>>;
 
   generation = 0;

@@ -39,7 +39,13 @@ export interface LifecycleControlActivities {
   /** Compensation of `handOver`: takes the release out of the deployment's queue, or aborts its rollout. Nothing to take back is no error. */
   withdrawRelease(input: { request: RunRequest; release: ReleaseRef; reason: string }): Promise<void>;
   /** Audits the outcome and writes the run's result. */
-  finishRun(input: { request: RunRequest; outcome: RunOutcome; detail: string; version: number | null }): Promise<void>;
+  finishRun(input: {
+    request: RunRequest;
+    outcome: RunOutcome;
+    detail: string;
+    version: number | null;
+    code?: ErrorCode | null;
+  }): Promise<void>;
 }
 
 export interface RegisterInput {

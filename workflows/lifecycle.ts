@@ -255,6 +255,7 @@ async function recordEnd(run: LifecycleRun, ended: Ended): Promise<Ended> {
       outcome: ended.outcome,
       detail: ended.detail,
       version: run.release?.version ?? null,
+      code: ended.code,
     };
     await run.control.finishRun(`Record how the run ended: ${ended.outcome}`, input);
     return ended;

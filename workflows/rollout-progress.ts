@@ -37,6 +37,7 @@ export class RolloutProgress {
   /** What needs an operator's decision before the rollout goes on; null in health. */
   waitsFor: string | null = null;
   stop: Stop | null = null;
+  takeBackAgain = false;
   canaryVerdicts: readonly Verdict[] = [];
   qualityVerdict: Verdict | null = null;
   evidence: readonly Digest[] = [];
@@ -57,9 +58,10 @@ export class RolloutProgress {
     return this.qualityVerdict?.outcome === 'pass';
   }
 
-  /** Ends the rollout now, whatever it waits for. */
+  /** Ends the rollout now, whatever it waits for; one that could not be taken back is tried again. */
   end(stop: Stop): void {
     this.stop ??= stop;
+    this.takeBackAgain = true;
     this.scope.cancel();
   }
 

@@ -144,15 +144,15 @@ function refusalOf(error: unknown): { accepted: false; code: SlipwayError['code'
 
 /** The first outcome stands: a run ends once. */
 async function finishRun(ports: AdmissionPorts, input: Parameters<AdmissionActivities['finishRun']>[0]): Promise<void> {
-  const { request, outcome, detail, version } = input;
+  const { request, outcome, detail, version, code = null } = input;
   await ports.audit.append(request.model, {
     id: auditIds.runFinished(request.run),
     kind: 'run.finished',
     actor: 'process:control',
     summary: `run ${request.run} ended: ${outcome}. ${detail}`,
-    data: { run: request.run, outcome, version },
+    data: { run: request.run, outcome, version, code },
     evidence: [],
   });
-  const result: RunResult = { model: request.model, run: request.run, outcome, detail, version };
+  const result: RunResult = { model: request.model, run: request.run, outcome, detail, version, code };
   await ports.store.create(keys.runResult(request.model, request.run), canonicalBytes(result));
 }
