@@ -54,9 +54,11 @@ export interface PredictionReader {
   pairedRows(query: PairedQuery): Promise<PairedRows>;
   /** By event day, ascending; scores and labels of labelled rows only, `rows` of all that were answered. */
   dayScores(query: WindowQuery): Promise<DayScores[]>;
+  /** Requests by status (`ok` or an error code), each request once. */
+  statuses(query: WindowQuery): Promise<Readonly<Record<string, number>>>;
   /**
-   * Inputs of all requests of the window, refused ones too, each request once: columns `status` (text) and one for each name in
-   * `inputs`, numbers as Float64Array, categories and booleans as text. A column that no part has is all missing.
+   * Inputs that reached a model, each request once: one column for each name in `inputs`, numbers and timestamps as Float64Array,
+   * categories and booleans as text. A column that no part has is all missing.
    */
   inputs(query: WindowQuery, inputs: Readonly<Record<string, keyof typeof INPUT_COLUMN_TYPES>>): Promise<Columns>;
 }
@@ -68,6 +70,7 @@ export function createPredictionReader(store: ObjectStore, cacheFolder: string):
   return {
     pairedRows: (query) => readPairedRows(reading, query),
     dayScores: (query) => readDayScores(reading, query),
+    statuses: (query) => readStatuses(reading, query),
     inputs: (query, inputs) => readInputs(reading, query, inputs),
   };
 }
@@ -104,14 +107,13 @@ async function readPairedRows(reading: Reading, query: PairedQuery): Promise<Pai
 
 async function readDayScores(reading: Reading, query: WindowQuery): Promise<DayScores[]> {
   const sources = await sourcesOf(reading, query.model, query.fromMs, query.toMs);
-  const ofRelease = query.release === null ? '' : `AND release = ${query.release}`;
   const rows = await inDuckDb(reading, (db) =>
     db.rows<{ day: string; rows: number; labelled: number; score_sum: number | null; label_sum: number | null }>(`
       WITH ${predictionsOnce(sources)}, ${newestLabels(sources, query.asOfMs)}
       SELECT strftime(event_time, '%Y-%m-%d') AS day, count(*)::DOUBLE AS rows, count(label)::DOUBLE AS labelled,
         sum(score) FILTER (label IS NOT NULL) AS score_sum, sum(label) AS label_sum
       FROM predictions LEFT JOIN labels USING (request_id)
-      WHERE status = 'ok' AND score IS NOT NULL ${ofRelease} GROUP BY day ORDER BY day`),
+      WHERE status = 'ok' AND score IS NOT NULL ${ofRelease(query)} GROUP BY day ORDER BY day`),
   );
   return rows.map((row) => ({
     day: row.day,
@@ -120,6 +122,20 @@ async function readDayScores(reading: Reading, query: WindowQuery): Promise<DayS
     scoreSum: row.score_sum ?? 0,
     labelSum: row.label_sum ?? 0,
   }));
+}
+
+async function readStatuses(reading: Reading, query: WindowQuery): Promise<Record<string, number>> {
+  const sources = await sourcesOf(reading, query.model, query.fromMs, query.toMs);
+  const rows = await inDuckDb(reading, (db) =>
+    db.rows<{ status: string; rows: number }>(`
+      WITH ${predictionsOnce(sources)}
+      SELECT status, count(*)::DOUBLE AS rows FROM predictions WHERE true ${ofRelease(query)} GROUP BY status`),
+  );
+  return Object.fromEntries(rows.map(({ status, rows: count }) => [status, count]));
+}
+
+function ofRelease(query: WindowQuery): string {
+  return query.release === null ? '' : `AND release = ${Math.trunc(query.release)}`;
 }
 
 async function readInputs(
@@ -136,10 +152,10 @@ async function readInputs(
       const source = present.has(`x.${name}`) ? quoteName(`x.${name}`) : 'NULL';
       return `CAST(${source} AS ${isNumber ? 'DOUBLE' : 'VARCHAR'}) AS ${quoteName(name)}`;
     });
-    const ofRelease = query.release === null ? '' : `WHERE release = ${query.release}`;
     return db.columns(`
       WITH ${predictionsOnce(sources)}
-      SELECT ${['status', ...selected].join(', ')} FROM predictions ${ofRelease} ORDER BY request_id`);
+      SELECT ${selected.join(', ')} FROM predictions
+      WHERE status IN ('ok', 'INFERENCE_FAILED') ${ofRelease(query)} ORDER BY request_id`);
   });
 }
 

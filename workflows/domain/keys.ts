@@ -41,6 +41,8 @@ export const keys = {
   monitorLooks: (model: ModelName): string => `monitor/${model}/looks/`,
   monitorLook: (model: ModelName, look: string): string => `monitor/${model}/looks/${look}.json`,
   monitorState: (model: ModelName): string => `monitor/${model}/state.json`,
+  /** Claims of retrains, numbered from 1: the cooldown is between them. */
+  monitorRetrain: (model: ModelName, sequence: number): string => `monitor/${model}/retrains/${padded(sequence)}.json`,
   gateway: (id: string): string => `gateways/${id}.json`,
   gateways: 'gateways/',
 } as const;

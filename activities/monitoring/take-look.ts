@@ -1,0 +1,103 @@
+import type { ModelName } from '../../workflows/domain/names';
+import type { MonitorReport } from '../../workflows/domain/monitoring';
+import type { Profile } from '../../workflows/domain/profile';
+import type { ReleaseManifest } from '../../workflows/domain/release';
+import type { ModelSpec } from '../../workflows/domain/spec';
+import { judgeCalibration } from '../../workflows/domain/statistics/calibration-verdict';
+import { judgeDefects, judgeVolume } from '../../workflows/domain/statistics/data-quality';
+import { judgeDrift } from '../../workflows/domain/statistics/drift';
+import type { Verdict } from '../../workflows/domain/verdict';
+import type { PredictionReader } from '../../infra/predictions/reader';
+import { countDefects, countWindow, featureWindows } from './window-counts';
+
+export interface LookWindow {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+export interface LookSubject {
+  readonly model: ModelName;
+  readonly version: number;
+  readonly manifest: ReleaseManifest;
+  readonly spec: ModelSpec;
+  readonly profile: Profile | null;
+}
+
+/** Refused by the gateway: the caller's data, not the model. */
+const REFUSED = new Set(['INPUT_INVALID', 'REQUEST_INVALID']);
+/** A day on which less of the labels arrived says little: which are missing may depend on the label. */
+const LEAST_LABELLED = 0.5;
+
+/** Measures one window: data quality and drift over what was sent in it, calibration over the one whose labels have matured. */
+export async function takeLook(
+  predictions: Pick<PredictionReader, 'inputs' | 'statuses' | 'dayScores'>,
+  subject: LookSubject,
+  window: LookWindow,
+  earlierVolumes: readonly number[],
+): Promise<MonitorReport> {
+  const { model, version, spec } = subject;
+  const inputs = await measureInputs(predictions, subject, window, earlierVolumes);
+  const maturityMs = spec.label.maturityMs;
+  const days = await predictions.dayScores({
+    model,
+    fromMs: window.fromMs - maturityMs,
+    toMs: window.toMs - maturityMs,
+    release: version,
+    asOfMs: window.toMs,
+  });
+  const matured = days
+    .filter((day) => day.labelled >= LEAST_LABELLED * day.rows)
+    .map(({ day, labelled, scoreSum, labelSum }) => ({ day, rows: labelled, scoreSum, labelSum }));
+  return {
+    schema: 'slipway.look/1',
+    model,
+    release: version,
+    windowFrom: new Date(window.fromMs).toISOString(),
+    windowTo: new Date(window.toMs).toISOString(),
+    ...inputs,
+    calibration: judgeCalibration(spec.monitor.calibration, matured),
+    labelled: matured.reduce((sum, day) => sum + day.rows, 0),
+  };
+}
+
+async function measureInputs(
+  predictions: Pick<PredictionReader, 'inputs' | 'statuses'>,
+  subject: LookSubject,
+  window: LookWindow,
+  earlierVolumes: readonly number[],
+): Promise<{ dataQuality: Verdict[]; drift: Verdict[]; rows: number }> {
+  const { model, version, manifest, profile, spec } = subject;
+  const { inputs } = manifest.signature;
+  const types = Object.fromEntries(inputs.map(({ name, type }) => [name, type]));
+  const query = { model, ...window, asOfMs: window.toMs };
+  const statuses = Object.entries(await predictions.statuses({ ...query, release: null }));
+  const rows = statuses.reduce((sum, [, count]) => sum + count, 0);
+  const refused = statuses.reduce((sum, [status, count]) => sum + (REFUSED.has(status) ? count : 0), 0);
+  // Another release may take other inputs: only what reached this one is held against its profile.
+  const columns = await predictions.inputs({ ...query, release: version }, types);
+  const features = profile ? featureWindows(inputs, profile, columns) : [];
+  const defects = [{ check: 'refused', rows, defects: refused, expected: 0 }, ...features.flatMap(countDefects)];
+  return {
+    dataQuality: [judgeVolume(rows, earlierVolumes), ...defects.map(judgeDefects)],
+    drift: judgeDrift(spec.monitor.drift, features.map(countWindow)),
+    rows,
+  };
+}
+
+/** A report of a model that nothing serves, or that nobody asked: nothing could be measured. */
+export function emptyReport(model: ModelName, release: number, at: string, why: string): MonitorReport {
+  const open: Verdict = {
+    check: 'calibration',
+    outcome: 'inconclusive',
+    statistic: { name: 'mean(score) - mean(label)', value: null },
+    bound: { name: 'maxGap', value: 0 },
+    counts: {},
+    detail: why,
+    resolves: why,
+  };
+  return {
+    schema: 'slipway.look/1',
+    ...{ model, release, windowFrom: at, windowTo: at },
+    ...{ dataQuality: [], drift: [], calibration: open, rows: 0, labelled: 0 },
+  };
+}
