@@ -1,5 +1,7 @@
 import { join } from 'node:path';
+import { type ModelHistory, readHistory } from '../infra/audit/history';
 import type { SlipwayConfig } from '../infra/config/config';
+import { type LabelRow, type RecordedLabels, recordLabels } from '../infra/labels/labels';
 import { createBlobStore } from '../infra/object-store/blobs';
 import { openStore } from '../infra/object-store/open-store';
 import type { BlobStore, ObjectStore } from '../infra/object-store/port';
@@ -7,7 +9,7 @@ import { loadSigner } from '../infra/signing/keys';
 import { lazyTemporal } from '../infra/temporal/connection';
 import type { CommandAction } from '../workflows/domain/approval';
 import type { ModelName } from '../workflows/domain/names';
-import type { RunResult } from '../workflows/domain/run';
+import type { ImportedModel, RunResult } from '../workflows/domain/run';
 import type { DeploymentStatus } from '../workflows/deployment.messages';
 import type { LifecycleStatus, Receipt } from '../workflows/lifecycle.messages';
 import type { MonitorResult } from '../workflows/monitor.messages';
@@ -22,6 +24,7 @@ import {
   sendDecision,
   signalDecision,
 } from './decisions';
+import { type ImportInput, importModel } from './imports';
 import { createMonitorSchedule, triggerMonitor } from './monitors';
 import { type ListedRun, listModels, listRuns } from './run-list';
 import { runStatus, type StartedRun, startRun, type StartRunOptions, waitForRun } from './runs';
@@ -52,6 +55,10 @@ export interface SlipwayClient {
   deploymentStatus(model: ModelName): Promise<DeploymentStatus | null>;
   triggerMonitor(model: ModelName, asOf: string | null): Promise<MonitorResult>;
   createMonitorSchedule(model: ModelName, everyMs: number): Promise<void>;
+  recordLabels(model: ModelName, rows: readonly LabelRow[]): Promise<RecordedLabels>;
+  /** Puts a model from elsewhere into the store, for `startRun({ imported })`. */
+  importModel(input: ImportInput): Promise<ImportedModel>;
+  history(model: ModelName): Promise<ModelHistory>;
   close(): Promise<void>;
 }
 
@@ -87,6 +94,9 @@ export async function createSlipwayClient(config: SlipwayConfig): Promise<Slipwa
     deploymentStatus: (model) => deploymentStatus(ports, model),
     triggerMonitor: (model, asOf) => triggerMonitor(ports, model, asOf),
     createMonitorSchedule: (model, everyMs) => createMonitorSchedule(ports, model, everyMs),
+    recordLabels: (model, rows) => recordLabels(store, model, rows),
+    importModel: (input) => importModel(blobs, input),
+    history: (model) => readHistory(store, model),
     close: () => temporal.close(),
   };
 }

@@ -6,6 +6,10 @@ import { runWorker } from './worker';
 
 /** One training at a time: it has the device to itself. */
 runProcess('gpu', async (config, logger) => {
-  const { train } = createTrainingActivities(await openWorkerPorts(config));
-  await runWorker(config, logger, { taskQueue: TASK_QUEUES.gpu, activities: { train }, maxConcurrentActivityTaskExecutions: 1 });
+  const training = createTrainingActivities(await openWorkerPorts(config));
+  await runWorker(config, logger, {
+    taskQueue: TASK_QUEUES.gpu,
+    activities: { train: (input: Parameters<typeof training.train>[0]) => training.train(input) },
+    maxConcurrentActivityTaskExecutions: 1,
+  });
 });

@@ -1,12 +1,32 @@
 import type { CommanderError } from 'commander';
 import { Command } from 'commander';
 import { ERRORS } from '../../workflows/domain/errors';
+import { addApprove, addReject } from './commands/decide';
+import { addAudit } from './commands/audit';
+import { addDeployment, addRollback } from './commands/deployment';
 import { addDoctor } from './commands/doctor';
 import { addDown } from './commands/down';
+import { addHistory } from './commands/history';
+import { addInit } from './commands/init';
 import { addKeys } from './commands/keys';
+import { addLabels } from './commands/labels';
 import { addLogs } from './commands/logs';
+import { addMonitor } from './commands/monitor';
+import { addPredict } from './commands/predict';
+import { addRelease } from './commands/release';
+import { addRun } from './commands/run';
 import { addSpec } from './commands/spec';
+import { addStatus } from './commands/status';
 import { addUp } from './commands/up';
+import { addWatch } from './commands/watch';
+
+/** In the order of help: first day, runs, decisions, what serves, what happened, the rest. */
+const COMMANDS = [
+  ...[addInit, addUp, addDown, addDoctor],
+  ...[addRun, addStatus, addWatch, addApprove, addReject, addRelease],
+  ...[addRollback, addDeployment, addPredict, addLabels, addMonitor],
+  ...[addHistory, addAudit, addLogs, addSpec, addKeys],
+];
 
 /** All commands. Usage errors end with the catalogue's exit code for USAGE. */
 export function buildProgram(): Command {
@@ -21,7 +41,7 @@ export function buildProgram(): Command {
       'after',
       '\nExit codes: 0 done, 2 usage or spec, 3 data or training, 4 refused, 5 gates or rollout against, 6 unavailable, 7 not found, 70 defect.',
     );
-  for (const add of [addUp, addDown, addDoctor, addSpec, addKeys, addLogs]) add(program);
+  for (const add of COMMANDS) add(program);
   for (const command of program.commands) inheritExit(command);
   return program;
 }

@@ -39,13 +39,13 @@ async function up(session: Session, options: UpOptions): Promise<void> {
   else await upAttached(session, argv, env);
 }
 
-/** Ctrl-C reaches the supervisor by itself; this process only waits for it, and takes it along if it is killed. */
+/** Ctrl-C reaches the supervisor by itself, or through us where only we were told; twice is once. If we are killed, it ends. */
 async function upAttached(session: Session, argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   const child = spawn(argv[0]!, argv.slice(1), {
     env: { ...env, SLIPWAY_SUPERVISED: '1' },
     stdio: ['pipe', 'inherit', 'inherit'],
   });
-  process.on('SIGINT', () => undefined);
+  process.on('SIGINT', () => void child.kill('SIGINT'));
   process.on('SIGTERM', () => void child.kill('SIGTERM'));
   session.exitWith(await exitCodeOf(child));
 }

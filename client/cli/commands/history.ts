@@ -1,0 +1,97 @@
+import { type Command, Option } from 'commander';
+import { readHistory, type RouteStep } from '../../../infra/audit/history';
+import { type ServedAt, servedAt, type ServedRelease } from '../../../infra/audit/served-at';
+import { loadTrust } from '../../../infra/signing/trust';
+import { SlipwayError } from '../../../workflows/domain/errors';
+import type { Clock } from '../../../workflows/domain/spec';
+import { withExample } from '../examples';
+import { parseInstant } from '../instants';
+import { formatNumber, formatTable, shortDigest } from '../output';
+import { action, type Session } from '../session';
+
+interface HistoryOptions {
+  readonly at?: string;
+  readonly clock?: Clock;
+}
+
+export function addHistory(program: Command): void {
+  const command = program
+    .command('history <model>')
+    .description('what served when and why; with --at, who approved it and on what evidence')
+    .option('--at <instant>', 'what served at this instant')
+    .addOption(
+      new Option('--clock <clock>', 'how the instant is meant (default: the clock of the routes)').choices([
+        'wall',
+        'event',
+      ]),
+    )
+    .action(action(history));
+  withExample(command, 'slipway history flights/late-arrival', 'slipway history flights/late-arrival --at 2001-03-20');
+}
+
+async function history(session: Session, model: string, options: HistoryOptions): Promise<void> {
+  const { store } = await session.client();
+  const found = await readHistory(store, model);
+  if (found.routes.length === 0)
+    throw new SlipwayError('NOT_FOUND', `model ${model} never was served in workspace ${session.config.workspace}`);
+  if (options.at === undefined) {
+    session.result(
+      found.routes,
+      formatTable(['GENERATION', 'FROM', 'EVENT TIME', 'SERVES', 'BY', 'WHY'], found.routes.map(routeRow)),
+    );
+    return;
+  }
+  const instant = parseInstant(options.at);
+  const trust = await loadTrust(session.config.trustFile);
+  // Recorded traffic has event times; an instant before the first commit can only be meant so.
+  const clock = options.clock ?? guessClock(found.routes, instant);
+  const served = await servedAt(store, trust, model, instant, { clock });
+  if (!served)
+    throw new SlipwayError('NOT_FOUND', `nothing served ${model} at ${instant.toISOString()} (${clock} time)`);
+  session.result(served, describeServed(served));
+}
+
+function guessClock(routes: readonly RouteStep[], instant: Date): Clock {
+  const hasEventTime = routes.some((route) => route.eventFrom !== null);
+  return hasEventTime && instant.getTime() < Date.parse(routes[0]!.from) ? 'event' : 'wall';
+}
+
+function routeRow(route: RouteStep): string[] {
+  const arms = route.arms
+    .map((arm) => `release ${arm.release.version}${route.arms.length > 1 ? ` ${Math.round(arm.weight * 100)} %` : ''}`)
+    .join(' + ');
+  return [
+    String(route.generation),
+    route.from,
+    route.eventFrom ?? '-',
+    arms === '' ? route.state : arms,
+    route.actor,
+    route.reason,
+  ];
+}
+
+function describeServed(served: ServedAt): string[] {
+  const { route, champion, challenger } = served;
+  return [
+    `${served.model} at ${served.instant} (${served.clock} time): generation ${route.generation}, ${route.reason} (${route.actor})`,
+    ...(champion ? ['', 'champion', ...describeRelease(champion)] : ['', 'no champion']),
+    ...(challenger ? ['', 'challenger', ...describeRelease(challenger)] : []),
+  ];
+}
+
+function describeRelease(served: ServedRelease): string[] {
+  const share = served.weight === null ? '' : `, ${Math.round(served.weight * 100)} % of callers`;
+  const approvals = served.approvals.map(
+    (approval) =>
+      `  approved by ${approval.person} at ${approval.at}${approval.comment === '' ? '' : `: ${approval.comment}`}`,
+  );
+  return [
+    `  release ${served.release.version} ${shortDigest(served.release.digest)}${share}, of run ${served.run} started by ${served.startedBy}`,
+    ...(approvals.length > 0 ? approvals : [`  approvals required: ${served.approvalsRequired}`]),
+    `  evidence ${shortDigest(served.evidence)}`,
+    ...served.gates.map(
+      (gate) => `    ${gate.outcome} ${gate.gate}: ${formatNumber(gate.value)} (bound ${formatNumber(gate.bound)})`,
+    ),
+    ...(served.production ? [] : ['  not for production: registered under a policy that waives approvals']),
+  ];
+}

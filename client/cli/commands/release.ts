@@ -1,0 +1,81 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { SlipwayError } from '../../../workflows/domain/errors';
+import { importModel } from '../../imports';
+import { withExample } from '../examples';
+import { formatNumber, formatTable, shortDigest } from '../output';
+import { findRelease, listReleases } from '../releases';
+import { action, type Session } from '../session';
+import { addRunOptions, type RunOptions, startAndReport } from './run';
+import { readSpec } from './spec';
+
+interface ImportOptions extends RunOptions {
+  readonly spec: string;
+  readonly signature?: string;
+}
+
+export function addRelease(program: Command): void {
+  const release = program.command('release').description('releases: signed, immutable model versions');
+  const bring = addRunOptions(
+    release.command('import <onnx>').description('bring a model that was trained elsewhere: it enters at the gates'),
+  )
+    .requiredOption('--spec <file>', 'model.yaml: its data gives the holdout, its gates and rollout apply')
+    .option('--signature <file>', 'JSON of the model ABI (default: what the spec declares)')
+    .action(action(importRelease));
+  withExample(bring, 'slipway release import model.onnx --spec model.yaml --wait');
+  withExample(
+    release.command('list <model>').description('releases of a model, oldest first').action(action(list)),
+    'slipway release list flights/late-arrival',
+  );
+  withExample(
+    release.command('show <model> <version>').description('manifest of one release').action(action(show)),
+    'slipway release show flights/late-arrival 2 --json',
+  );
+}
+
+async function importRelease(session: Session, onnx: string, options: ImportOptions): Promise<void> {
+  const client = await session.client();
+  const imported = await importModel(client.blobs, {
+    onnx: await readInput(onnx),
+    spec: await readSpec(options.spec),
+    ...(options.signature === undefined
+      ? {}
+      : { signature: JSON.parse((await readInput(options.signature)).toString('utf8')) as unknown }),
+  });
+  await startAndReport(
+    session,
+    options.spec,
+    { ...options, cause: options.cause === 'manual' ? 'import' : options.cause },
+    { imported },
+  );
+}
+
+async function list(session: Session, model: string): Promise<void> {
+  const releases = await listReleases(await session.client(), model);
+  const rows = releases.map(({ ref, manifest }) => [
+    String(ref.version),
+    shortDigest(ref.digest),
+    manifest.run,
+    manifest.production ? 'yes' : 'no',
+    Object.entries(manifest.metrics)
+      .map(([name, value]) => `${name} ${formatNumber(value)}`)
+      .join(', '),
+  ]);
+  session.result(releases, formatTable(['VERSION', 'DIGEST', 'RUN', 'PRODUCTION', 'METRICS'], rows));
+}
+
+async function show(session: Session, model: string, version: string): Promise<void> {
+  const number = Number(version);
+  if (!Number.isInteger(number) || number < 1)
+    throw new SlipwayError('USAGE', `${version} is no release version; expected 1, 2, …`);
+  const { ref, manifest } = await findRelease(await session.client(), model, number);
+  session.result({ ref, manifest }, [`${model} release ${number}  ${ref.digest}`, JSON.stringify(manifest, null, 2)]);
+}
+
+async function readInput(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    throw new SlipwayError('NOT_FOUND', `${file} cannot be read: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,108 @@
+import type { Command } from 'commander';
+import { SlipwayError } from '../../../workflows/domain/errors';
+import type { ModelName } from '../../../workflows/domain/names';
+import type { DeploymentStatus } from '../../../workflows/deployment.messages';
+import type { ListedRun } from '../../run-list';
+import type { SlipwayClient } from '../../slipway-client';
+import { withExample } from '../examples';
+import { formatTable, shortDigest } from '../output';
+import { drawRun, drawVerdict } from '../run-picture';
+import { action, type Session } from '../session';
+
+const RUNS_SHOWN = 10;
+/** A status is read, not drawn: nothing is cut. */
+const NO_LIMIT = Number.MAX_SAFE_INTEGER;
+
+export function addStatus(program: Command): void {
+  const command = program
+    .command('status [model]')
+    .description('what exists, what serves, what runs; of all models, of one, or of one run')
+    .option('--run <run>', 'one run, with its gates and approvals')
+    .action(action(status));
+  withExample(
+    command,
+    'slipway status',
+    'slipway status flights/late-arrival',
+    'slipway status flights/late-arrival --run r-0123456789-1',
+  );
+}
+
+async function status(session: Session, model: string | undefined, options: { run?: string }): Promise<void> {
+  const client = await session.client();
+  if (model === undefined) await statusOfAll(session, client);
+  else if (options.run === undefined) await statusOfModel(session, client, model);
+  else await statusOfRun(session, client, model, options.run);
+}
+
+async function statusOfAll(session: Session, client: SlipwayClient): Promise<void> {
+  const models = await client.listModels();
+  const all = await Promise.all(
+    models.map(async (model) => ({
+      model,
+      deployment: await client.deploymentStatus(model),
+      newest: (await client.listRuns(model))[0] ?? null,
+    })),
+  );
+  if (all.length === 0) {
+    session.result(
+      [],
+      [
+        `workspace ${client.config.workspace} has no models yet`,
+        'next: slipway init --model <project/model>, then slipway run model.yaml',
+      ],
+    );
+    return;
+  }
+  const rows = all.map(({ model, deployment, newest }) => [
+    model,
+    serving(deployment),
+    trial(deployment),
+    newest ? `${newest.request.run} ${outcomeOf(newest)}` : '-',
+  ]);
+  session.result(all, formatTable(['MODEL', 'SERVES', 'ON TRIAL', 'NEWEST RUN'], rows));
+}
+
+async function statusOfModel(session: Session, client: SlipwayClient, model: ModelName): Promise<void> {
+  const [deployment, runs] = await Promise.all([client.deploymentStatus(model), client.listRuns(model)]);
+  if (!deployment && runs.length === 0)
+    throw new SlipwayError('NOT_FOUND', `no model ${model} in workspace ${client.config.workspace}`);
+  const shown = runs.slice(0, RUNS_SHOWN);
+  session.result({ deployment, runs: shown }, [
+    `${model}  serves ${serving(deployment)}${deployment?.champion ? `  ${shortDigest(deployment.champion.digest)}` : ''}`,
+    ...(deployment?.rollout
+      ? [`on trial ${trial(deployment)}`, ...deployment.rollout.verdicts.map((verdict) => `  ${drawVerdict(verdict)}`)]
+      : []),
+    '',
+    ...formatTable(
+      ['RUN', 'CAUSE', 'AS OF', 'STARTED', 'OUTCOME'],
+      shown.map((run) => [
+        run.request.run,
+        run.request.cause,
+        run.request.asOf,
+        run.request.requestedAt,
+        outcomeOf(run),
+      ]),
+    ),
+  ]);
+}
+
+async function statusOfRun(session: Session, client: SlipwayClient, model: ModelName, run: string): Promise<void> {
+  const [current, deployment] = await Promise.all([client.runStatus(model, run), client.deploymentStatus(model)]);
+  session.result(current, drawRun({ run: current, deployment, nowMs: Date.now() }, NO_LIMIT));
+}
+
+function serving(deployment: DeploymentStatus | null): string {
+  return deployment?.champion
+    ? `release ${deployment.champion.version} (generation ${deployment.generation})`
+    : 'nothing';
+}
+
+function trial(deployment: DeploymentStatus | null): string {
+  const rollout = deployment?.rollout;
+  if (!rollout) return '-';
+  return `release ${rollout.release.version} at ${Math.round((rollout.weights.challenger ?? 0) * 100)} %, step ${rollout.step + 1}/${rollout.steps}`;
+}
+
+function outcomeOf(run: ListedRun): string {
+  return run.result?.outcome ?? 'in progress';
+}
