@@ -1,32 +1,14 @@
 import { Agent, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-
-/** One flight as an application knows it at pushback; times are epoch milliseconds. */
-export interface Flight {
-  readonly id: string;
-  readonly departureMs: number;
-  readonly departureLocalMs: number;
-  readonly distance: number;
-  readonly origin: string;
-  readonly destination: string;
-  readonly originLateRate: number | null;
-  readonly late: number;
-  readonly labelKnownAtMs: number;
-}
-
-export interface LabelRow {
-  readonly requestId: string;
-  readonly label: number;
-  readonly eventTimeMs: number;
-  readonly knownAtMs: number;
-}
+import type { LabelRow } from '../../../../infra/labels/labels';
+import type { FlightRow } from '../recipe';
 
 export interface TrafficOptions {
   readonly gatewayUrl: string;
   readonly model: string;
   readonly concurrency: number;
-  readonly flightsOf: (dayStartMs: number, dayEndMs: number) => Promise<readonly Flight[]>;
-  readonly recordLabels: (rows: readonly LabelRow[]) => Promise<void>;
+  readonly flightsOf: (dayStartMs: number, dayEndMs: number) => Promise<readonly FlightRow[]>;
+  readonly recordLabels: (rows: readonly LabelRow[]) => Promise<unknown>;
 }
 
 export interface TrafficCounts {
@@ -63,7 +45,7 @@ export class Traffic {
     untilMs: number,
     stop: () => boolean | Promise<boolean>,
     msPerDay: number,
-    change: (flight: Flight) => Flight = (flight) => flight,
+    change: (flight: FlightRow) => FlightRow = (flight) => flight,
   ): Promise<void> {
     while (this.nextDayMs < untilMs && !(await stop())) {
       const begun = Date.now();
@@ -76,7 +58,7 @@ export class Traffic {
     this.agent.destroy();
   }
 
-  private async playDay(change: (flight: Flight) => Flight): Promise<void> {
+  private async playDay(change: (flight: FlightRow) => FlightRow): Promise<void> {
     const endMs = this.nextDayMs + dayMs;
     const flights = (await this.options.flightsOf(this.nextDayMs, endMs)).map(change);
     let next = 0;
@@ -94,7 +76,7 @@ export class Traffic {
     if (known.length > 0) await this.options.recordLabels(known);
   }
 
-  private async send(flight: Flight): Promise<void> {
+  private async send(flight: FlightRow): Promise<void> {
     this.counts.requests += 1;
     const body = JSON.stringify(inferenceRequest(flight));
     for (let attempt = 0; attempt < 60; attempt += 1) {
@@ -140,7 +122,7 @@ export class Traffic {
 }
 
 /** V2 inference request with every feature the application has; a model takes those of its signature. */
-export function inferenceRequest(flight: Flight): object {
+export function inferenceRequest(flight: FlightRow): object {
   const input = (name: string, datatype: string, value: unknown): object => ({
     name,
     datatype,

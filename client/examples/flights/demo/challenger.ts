@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StartedRun } from '../../../runs';
+import {
+  approveTwice,
+  type Demo,
+  MODEL,
+  playUntilEnded,
+  readManifest,
+  untilApprovalOrEnd,
+  untilCanary,
+} from './context';
+import { startSpec } from './first-release';
+
+const AS_OF = '2001-03-01T00:00:00Z';
+
+/**
+ * Act 3: a real challenger. The GPU worker is killed while it trains, the control worker and the gateway while it is on trial; the
+ * model must come out to the byte as without, and the outcome too.
+ */
+export async function challenger(demo: Demo): Promise<void> {
+  const { ledger, client, traffic } = demo;
+  ledger.begin(
+    '3. A challenger: more features and the late rate at the origin; killed while it trains and while it is on trial',
+  );
+  const killed = await startSpec(demo, 'challenger.yaml', AS_OF);
+  const pause = 1_000 + Math.floor(demo.random() * 2_500);
+  await untilTraining(demo, killed);
+  await sleep(pause);
+  const stage = (await client.runStatus(MODEL, killed.run)).stage;
+  const back = await demo.stack.kill('gpu');
+  ledger.must(
+    'SIGKILL of the GPU worker hit the training',
+    stage === 'training',
+    `${pause} ms into it; another worker after ${back} ms`,
+  );
+  const status = await untilApprovalOrEnd(demo, killed);
+  ledger.must('the run went on and passed its gates', status.stage === 'awaiting-approval', status.stage);
+  await sameModelUndisturbed(demo, status.release?.version ?? 0);
+
+  await approveTwice(demo, killed);
+  await untilCanary(demo);
+  const killDay = traffic.nextDayMs + (1 + Math.floor(demo.random() * 4)) * 86_400_000;
+  const kills = killOnTrial(demo, killDay);
+  const result = await playUntilEnded(demo, killed, Date.UTC(2001, 3, 1));
+  ledger.say(await kills);
+  demo.marks.push({ atMs: traffic.nextDayMs, label: 'release 2 promoted' });
+  ledger.must(
+    'better on matured paired labels, so promoted',
+    result?.outcome === 'promoted',
+    `${result?.outcome ?? 'still running'}: ${result?.detail ?? ''}`,
+  );
+  const { requests, answered, retried, refused } = traffic.counts;
+  ledger.must(
+    'no request was lost to the kills',
+    answered === requests && refused === 0,
+    `${answered} of ${requests} answered, ${retried} sent again`,
+  );
+}
+
+async function untilTraining(demo: Demo, run: StartedRun): Promise<void> {
+  while (['admitting', 'ingesting'].includes((await demo.client.runStatus(MODEL, run.run)).stage)) await sleep(50);
+}
+
+/** Trains the same snapshot, spec and seed once more, without a kill. */
+async function sameModelUndisturbed(demo: Demo, version: number): Promise<void> {
+  const again = await startSpec(demo, 'challenger.yaml', AS_OF, { retry: true, from: 'train' });
+  const status = await untilApprovalOrEnd(demo, again);
+  const first = (await readManifest(demo, version)).onnx;
+  const second = (await readManifest(demo, status.release?.version ?? 0)).onnx;
+  demo.ledger.must(
+    'killed and undisturbed training give the same model, to the byte',
+    first === second,
+    `${first.slice(7, 19)} and ${second.slice(7, 19)}`,
+  );
+  const cancelled = await demo.client.cancelRun(MODEL, again.run, 'was trained to compare digests');
+  demo.ledger.must('the comparison run is cancelled by a signed command', cancelled.accepted, cancelled.detail);
+}
+
+async function killOnTrial(demo: Demo, killDayMs: number): Promise<string> {
+  while (demo.traffic.nextDayMs < killDayMs) await sleep(50);
+  const control = await demo.stack.kill('control');
+  await sleep(Math.floor(demo.random() * 1_500));
+  const gateway = await demo.stack.kill('gateway');
+  return `SIGKILL of the control worker and of the gateway under load; others after ${control} and ${gateway} ms`;
+}
