@@ -119,6 +119,10 @@ export interface EvidenceDocument {
   readonly gates: readonly GateResult[];
   /** Problems found on opening the model or comparing signatures; a gate turns them into an outcome. */
   readonly compatibility: readonly string[];
+  /** Why the candidate has no metrics: scores that are not finite, or no probabilities. */
+  readonly candidateUnscored?: string;
+  /** Why a champion that serves could not be scored on these rows: an input that is not among the columns, or in another unit. */
+  readonly championUnscored?: string;
 }
 
 export interface ScorerMetrics {

@@ -1,0 +1,197 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isErrorCode, SlipwayError } from '../../workflows/domain/errors';
+import { judgeGates } from '../../workflows/domain/gates';
+import type { Signature } from '../../workflows/domain/release';
+import type {
+  EvaluateResult,
+  EvidenceDocument,
+  IngestResult,
+  JudgedGates,
+  RunRequest,
+  SnapshotManifest,
+  TrainResult,
+} from '../../workflows/domain/run';
+import type { ModelSpec } from '../../workflows/domain/spec';
+import { gatesPass } from '../../workflows/domain/verdict';
+import type { LifecycleComputeActivities } from '../../workflows/lifecycle.activities';
+import type { AuditLog } from '../../infra/audit/port';
+import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
+import { withHeartbeat } from '../../infra/process/activity-scope';
+import { nodeEntry, runChild } from '../../infra/process/supervised-child';
+import type { ReleaseRegistry } from '../../infra/releases/port';
+import type { RouteReader } from '../../infra/routes/port';
+import { findStepResult, keepStepResult, stepCacheKey } from '../../infra/runs/step-results';
+import { compatibilityNotes, findChampion, whyUnscored } from './champion';
+import type { Champion } from './champion';
+import { JOB_FILE, REPORT_FILE } from './job';
+import type { Evaluation, EvaluationJob, EvaluationReport } from './job';
+
+export interface EvaluationPorts {
+  readonly store: ObjectStore;
+  readonly blobs: BlobStore;
+  readonly audit: Pick<AuditLog, 'append'>;
+  readonly reader: Pick<RouteReader, 'newest'>;
+  readonly registry: Pick<ReleaseRegistry, 'manifest'>;
+  /** Folder for work in progress; each attempt has its own below it, removed after. Default: the system's temporary folder. */
+  readonly workFolder?: string;
+  readonly limits?: EvaluationLimits;
+}
+
+export interface EvaluationLimits {
+  readonly memoryMb: number;
+  readonly timeoutMs: number;
+}
+
+const DEFAULT_LIMITS: EvaluationLimits = { memoryMb: 3_072, timeoutMs: 1_800_000 };
+const DUCKDB_SHARE = 0.4;
+const OUTPUT_BYTES = 65_536;
+const EVALUATION_VERSION = 1;
+const ACTOR = 'process:compute';
+
+/**
+ * `evaluate` throws SlipwayError DATA_EMPTY_SPLIT, INFERENCE_FAILED, MODEL_UNREADABLE, MODEL_SIGNATURE. Its result is kept by what went into it, the
+ * champion of that moment included. `judgeGates` writes the evidence again with the gates in it, and audits them.
+ */
+export function createEvaluationActivities(
+  ports: EvaluationPorts,
+): Pick<LifecycleComputeActivities, 'evaluate' | 'judgeGates'> {
+  return {
+    evaluate: (input) => evaluate(ports, input),
+    judgeGates: async ({ request, evaluation }) => {
+      const spec = await ports.blobs.getJson<ModelSpec>(request.spec);
+      const measured = await ports.blobs.getJson<EvidenceDocument>(evaluation.evidence);
+      const gates = judgeGates(spec.gates, measured);
+      const passed = gatesPass(gates);
+      const evidence = await ports.blobs.putJson({ ...measured, gates } satisfies EvidenceDocument);
+      const against = gates.filter(({ outcome }) => outcome !== 'pass').map(({ gate }) => gate);
+      const audit = await ports.audit.append(request.model, {
+        id: `gates/${request.run}/${evidence.slice('sha256:'.length)}`,
+        kind: 'gates.judged',
+        actor: ACTOR,
+        summary: passed
+          ? `All ${gates.length} gates passed for run ${request.run}.`
+          : `Gates against run ${request.run}: ${against.join(', ') || 'the spec names none'}.`,
+        data: { run: request.run, passed, gates },
+        evidence: [evidence],
+      });
+      return { passed, gates, evidence, audit } satisfies JudgedGates;
+    },
+  };
+}
+
+interface EvaluateInput {
+  readonly request: RunRequest;
+  readonly ingest: IngestResult;
+  readonly training: TrainResult;
+}
+
+async function evaluate(ports: EvaluationPorts, { request, ingest, training }: EvaluateInput): Promise<EvaluateResult> {
+  const spec = await ports.blobs.getJson<ModelSpec>(request.spec);
+  const champion = await findChampion(ports, request.model);
+  const { onnx, signature: signatureDigest } = training;
+  const cacheKey = stepCacheKey({
+    step: 'evaluate',
+    version: EVALUATION_VERSION,
+    onnx,
+    signature: signatureDigest,
+    snapshot: ingest.snapshot,
+    champion: champion?.ref.digest ?? null,
+    spec: request.spec,
+  });
+  const kept = await findStepResult<EvaluateResult>(ports.store, request, 'evaluate', cacheKey);
+  if (kept) return kept;
+  const signature = await ports.blobs.getJson<Signature>(signatureDigest);
+  const championUnscored = champion && whyUnscored(champion, spec);
+  const evaluation = await measureInChild(ports, {
+    spec,
+    signature,
+    training,
+    manifest: await ports.blobs.getJson<SnapshotManifest>(ingest.manifest),
+    champion: championUnscored === null ? champion : null,
+  });
+  const evidence: EvidenceDocument = {
+    schema: 'slipway.evidence/1',
+    model: request.model,
+    run: request.run,
+    onnx,
+    signature: signatureDigest,
+    snapshot: ingest.snapshot,
+    champion: champion && { version: champion.ref.version, digest: champion.ref.digest },
+    rows: evaluation.rows,
+    days: evaluation.byDay.length,
+    metrics: evaluation.metrics,
+    byDay: await ports.blobs.putJson(evaluation.byDay),
+    gates: [],
+    compatibility: compatibilityNotes(champion, signature),
+    ...(evaluation.candidateUnscored === undefined ? {} : { candidateUnscored: evaluation.candidateUnscored }),
+    ...(championUnscored === null ? {} : { championUnscored }),
+  };
+  const result = {
+    evidence: await ports.blobs.putJson(evidence),
+    samples: await ports.blobs.putJson(evaluation.samples),
+    metrics: candidateMetrics(evaluation),
+  };
+  return keepStepResult(ports.store, request, 'evaluate', cacheKey, result);
+}
+
+function candidateMetrics(evaluation: Evaluation): Record<string, number> {
+  const entries = Object.entries(evaluation.metrics).map(([name, { candidate }]) => [name, candidate] as const);
+  return Object.fromEntries(entries.filter((entry): entry is readonly [string, number] => entry[1] !== null));
+}
+
+interface Measurement {
+  readonly spec: ModelSpec;
+  readonly signature: Signature;
+  readonly training: TrainResult;
+  readonly manifest: SnapshotManifest;
+  readonly champion: Champion | null;
+}
+
+async function measureInChild(
+  ports: EvaluationPorts,
+  { spec, signature, training, manifest, champion }: Measurement,
+): Promise<Evaluation> {
+  const limits = ports.limits ?? DEFAULT_LIMITS;
+  const job: EvaluationJob = {
+    spec,
+    candidate: { onnx: await ports.blobs.file(training.onnx), signature },
+    champion: champion && {
+      onnx: await ports.blobs.file(champion.manifest.onnx),
+      signature: champion.manifest.signature,
+    },
+    train: await ports.blobs.file(manifest.splits.train.blob),
+    holdout: await ports.blobs.file(manifest.splits.holdout.blob),
+    memoryMb: Math.floor(limits.memoryMb * DUCKDB_SHARE),
+  };
+  const parent = ports.workFolder ?? tmpdir();
+  await mkdir(parent, { recursive: true });
+  const folder = await mkdtemp(join(parent, 'evaluation-'));
+  try {
+    await writeFile(join(folder, JOB_FILE), JSON.stringify(job));
+    return await runMeasurement(folder, limits);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function runMeasurement(folder: string, limits: EvaluationLimits): Promise<Evaluation> {
+  const outcome = await withHeartbeat((scope) =>
+    runChild({
+      argv: [...nodeEntry(join(__dirname, `evaluation-child${__filename.endsWith('.ts') ? '.ts' : '.js'}`)), folder],
+      limits: { ...limits, outputBytes: OUTPUT_BYTES },
+      onProgress: scope.heartbeat,
+      ...(scope.signal ? { signal: scope.signal } : {}),
+    }),
+  );
+  if (outcome.limit !== null)
+    throw new SlipwayError('MODEL_UNREADABLE', `scoring the holdout went past its ${outcome.limit} limit`);
+  if (outcome.exitCode !== 0)
+    throw new Error(
+      `scoring the holdout ended with ${outcome.signal ?? `exit code ${outcome.exitCode}`}: ${outcome.stderr.slice(-1_000)}`,
+    );
+  const report = JSON.parse(await readFile(join(folder, REPORT_FILE), 'utf8')) as EvaluationReport;
+  if (report.ok) return report.evaluation;
+  throw new SlipwayError(isErrorCode(report.code) ? report.code : 'INTERNAL', report.message);
+}

@@ -1,0 +1,45 @@
+import type { ErrorCode } from '../../workflows/domain/errors';
+import type { SampleRows, Signature } from '../../workflows/domain/release';
+import type { ScorerMetrics } from '../../workflows/domain/run';
+import type { MetricName, ModelSpec } from '../../workflows/domain/spec';
+
+export const JOB_FILE = 'job.json';
+export const REPORT_FILE = 'report.json';
+
+/** What the child is told. Paths are absolute; it writes nothing outside its folder. */
+export interface EvaluationJob {
+  readonly spec: ModelSpec;
+  readonly candidate: ScorerJob;
+  readonly champion: ScorerJob | null;
+  readonly train: string;
+  readonly holdout: string;
+  readonly memoryMb: number;
+}
+
+export interface ScorerJob {
+  readonly onnx: string;
+  readonly signature: Signature;
+}
+
+export type EvaluationReport =
+  | { readonly ok: true; readonly evaluation: Evaluation }
+  | { readonly ok: false; readonly code: ErrorCode; readonly message: string };
+
+/** What was measured on the holdout. */
+export interface Evaluation {
+  readonly rows: number;
+  readonly metrics: Readonly<Partial<Record<MetricName, ScorerMetrics>>>;
+  readonly byDay: readonly DayMetrics[];
+  readonly samples: SampleRows;
+  readonly candidateUnscored?: string;
+}
+
+/** One UTC day of the holdout; null where a day cannot be measured (AUC with labels of one kind). */
+export interface DayMetrics {
+  readonly day: string;
+  readonly rows: number;
+  readonly meanLabel: number;
+  readonly metrics: Readonly<
+    Partial<Record<MetricName, { readonly candidate: number | null; readonly champion: number | null }>>
+  >;
+}
