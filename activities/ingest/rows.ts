@@ -45,9 +45,7 @@ export async function stageRows(
 ): Promise<number> {
   const value = (index: number): string => `"0_value_${index}"`;
   const rules = columns.flatMap((column, index) =>
-    column.rules.map(
-      ([condition, reason]) => `WHEN ${condition.replaceAll('{v}', value(index))} THEN ${quoteText(reason)}`,
-    ),
+    column.rules.map(({ when, reason }) => `WHEN ${when(value(index))} THEN ${quoteText(reason)}`),
   );
   const orphan = orphanLabelRule(columns, spec, value);
   const values = columns.map((column, index) => `${column.value} AS ${value(index)}`);

@@ -81,6 +81,14 @@ function checkColumns({ features, label, data }: Sections): Problem[] {
     if (key === data?.eventTime.toLowerCase() && feature.type !== 'timestamp') {
       problems.push(problem(['features', index, 'type'], 'expected timestamp, because this column is data.eventTime'));
     }
+    if (data && key === data.eventTime.toLowerCase() && feature.name !== data.eventTime) {
+      problems.push(
+        problem(
+          ['features', index, 'name'],
+          `expected the spelling of data.eventTime, ${JSON.stringify(data.eventTime)}`,
+        ),
+      );
+    }
   });
   return problems;
 }

@@ -66,7 +66,9 @@ function readValue(document: Document, file: string): Record<string, unknown> {
     value = document.toJS({ maxAliasCount: 20 });
     JSON.stringify(value); // An alias may make a value part of itself.
   } catch (error) {
-    throw new SlipwayError('SPEC_INVALID', `${file}:1:1 not valid YAML: ${(error as Error).message.split('\n')[0]}`, { cause: error });
+    throw new SlipwayError('SPEC_INVALID', `${file}:1:1 not valid YAML: ${(error as Error).message.split('\n')[0]}`, {
+      cause: error,
+    });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new SlipwayError(

@@ -110,8 +110,7 @@ const copyTo = (db: DuckDb, select: string, path: string): Promise<void> =>
 /**
  * Table `flights`. `label_known_at` is 40 minutes of taxi and boarding, the flight at 7.6 miles a minute, and the delay. `origin_late_rate` is
  * the late rate of all flights (not only the sampled ones) that left the same origin 4 to 8 hours before and had landed by this
- * departure. `utc_offset_hours` is the origin's nautical time zone, longitude / 15 rounded: standard time within an hour in the
- * contiguous states.
+ * departure. `utc_offset_hours` is the origin's nautical time zone, longitude / 15 rounded: standard time, within an hour or two.
  */
 async function loadFlights(db: DuckDb, source: string, airports: string): Promise<void> {
   await db.run(`CREATE TABLE everything AS

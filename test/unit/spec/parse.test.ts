@@ -202,6 +202,7 @@ describe('parseSpec, contradictions', () => {
       '- name: placed',
       'features[1].type: expected timestamp, because this column is data.eventTime',
     ],
+    ['- name: local', '- name: PLACED', 'features[2].name: expected the spelling of data.eventTime, "placed"'],
     [
       'source: rows.parquet',
       'source: rows',
