@@ -8,8 +8,7 @@ import type { ModelName } from '../../workflows/domain/names';
 import { auditIds } from '../../infra/audit/ids';
 import type { AuditLog, LoggedEntry } from '../../infra/audit/port';
 import { asRefusal, claimedActor, digestOfAnything } from '../../infra/audit/refusals';
-import { digestOf } from '../../infra/object-store/digest';
-import { openEnvelope } from '../../infra/signing/dsse';
+import { decisionDigest } from '../../infra/signing/dsse';
 import { projectOf } from '../../infra/signing/project';
 import type { Trust, Verified } from '../../infra/signing/port';
 
@@ -134,8 +133,7 @@ async function admitVerified(
   now: Date,
 ): Promise<Admitted> {
   const command = verified.document;
-  // Of what was signed, since the wrapping could be varied.
-  const signed = digestOf(openEnvelope(envelope).payload);
+  const signed = decisionDigest(envelope);
   const id = auditIds.command(command.nonce);
   checkFirst(await ports.audit.lookup(rules.model, id), signed, rules.delivery);
   // Also for a retry: whoever keeps a command to send it with its old delivery has no longer than this.

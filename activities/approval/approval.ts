@@ -10,8 +10,9 @@ import { auditIds } from '../../infra/audit/ids';
 import type { AuditLog } from '../../infra/audit/port';
 import { asRefusal, claimedActor, digestOfAnything } from '../../infra/audit/refusals';
 import type { ObjectStore } from '../../infra/object-store/port';
-import { approvalDigest, readApproval, storeApproval } from '../../infra/releases/approvals';
+import { readApproval, storeApproval } from '../../infra/releases/approvals';
 import { subjectOf } from '../../infra/releases/manifest';
+import { decisionDigest } from '../../infra/signing/dsse';
 import type { Trust, Verified } from '../../infra/signing/port';
 import { projectOf } from '../../infra/signing/project';
 import { peopleBehind } from './people';
@@ -112,7 +113,7 @@ async function record(
   const { release, evidence, envelope, request } = input;
   const { person, keyId, document } = verified;
   const { decision, comment } = document;
-  const approval = approvalDigest(envelope);
+  const approval = decisionDigest(envelope);
   const id = auditIds.approval(release.version, approval);
   const audit = await ports.audit.append(request.model, {
     id,

@@ -5,9 +5,10 @@ import { SlipwayError } from '../../workflows/domain/errors';
 import { keys } from '../../workflows/domain/keys';
 import type { ModelName } from '../../workflows/domain/names';
 import type { ObjectStore } from '../object-store/port';
-import { approvalDigest, listApprovals } from '../releases/approvals';
+import { listApprovals } from '../releases/approvals';
 import { listVersions, readManifest } from '../releases/manifest';
 import { FIRST_GENERATION, openRoute } from '../routes/document';
+import { decisionDigest } from '../signing/dsse';
 import { verifyReleaseBundle } from '../signing/model-signing';
 import type { Trust } from '../signing/port';
 import { projectOf } from '../signing/project';
@@ -95,7 +96,7 @@ async function verifyApprovals(scope: Scope, version: number): Promise<number> {
   for (const { key, approval } of approvals)
     await tell(scope, key, async () => {
       if (!approval) throw new SlipwayError('SIGNATURE_INVALID', 'it is no approval');
-      expectEntry(scope.chain, approval.audit, 'approval.recorded', approvalDigest(approval.envelope), 'approval');
+      expectEntry(scope.chain, approval.audit, 'approval.recorded', decisionDigest(approval.envelope), 'approval');
     });
   return approvals.length;
 }

@@ -7,9 +7,9 @@ import { keys } from '../../workflows/domain/keys';
 import type { ModelName } from '../../workflows/domain/names';
 import type { ReleaseRef } from '../../workflows/domain/release';
 import { auditRefSchema, listAll } from '../audit/chain';
-import { canonicalBytes, digestOf } from '../object-store/digest';
+import { canonicalBytes } from '../object-store/digest';
 import type { ObjectStore } from '../object-store/port';
-import { openEnvelope } from '../signing/dsse';
+import { decisionDigest } from '../signing/dsse';
 
 /** An approval or rejection as it is kept beside its release: what the person signed, and where that was recorded. */
 export interface StoredApproval {
@@ -42,11 +42,6 @@ export function readApproval(document: unknown): ApprovalDocument | null {
   return parsed.success ? parsed.data : null;
 }
 
-/** Names an approval by what was signed, so that the same decision sent twice is one. Throws SIGNATURE_INVALID. */
-export function approvalDigest(envelope: Envelope): Digest {
-  return digestOf(openEnvelope(envelope).payload);
-}
-
 /** Where there is one already it is this one: the key is its digest, and its audit entry has one place. */
 export async function storeApproval(
   store: ObjectStore,
@@ -55,7 +50,7 @@ export async function storeApproval(
 ): Promise<void> {
   const stored: StoredApproval = { schema: 'slipway.stored-approval/1', ...approval };
   await store.create(
-    keys.approval(release.model, release.version, approvalDigest(approval.envelope)),
+    keys.approval(release.model, release.version, decisionDigest(approval.envelope)),
     canonicalBytes(stored),
   );
 }

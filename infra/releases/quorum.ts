@@ -4,9 +4,10 @@ import { PAYLOAD_TYPES } from '../../workflows/domain/envelope';
 import type { ReleaseManifest, ReleaseRef } from '../../workflows/domain/release';
 import type { AuditLog } from '../audit/port';
 import type { ObjectStore } from '../object-store/port';
+import { decisionDigest } from '../signing/dsse';
 import type { Trust } from '../signing/port';
 import { projectOf } from '../signing/project';
-import { approvalDigest, listApprovals, readApproval, type StoredApproval } from './approvals';
+import { listApprovals, readApproval, type StoredApproval } from './approvals';
 
 export interface CountedApprovals {
   readonly people: ReadonlySet<string>;
@@ -52,7 +53,7 @@ async function verifyApproval(
   now: Date | null,
 ): Promise<{ person: string; decision: ApprovalDocument['decision'] }> {
   if (!stored) throw mismatch('a file that is no approval');
-  const digest = approvalDigest(stored.envelope);
+  const digest = decisionDigest(stored.envelope);
   const entry = await ports.audit.find(ref.model, stored.audit);
   if (entry?.kind !== 'approval.recorded' || entry.data['approval'] !== digest)
     throw mismatch('an approval that the audit log does not hold');

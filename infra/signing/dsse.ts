@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import { canonicalJson } from '../../workflows/domain/digest';
+import { canonicalJson, type Digest } from '../../workflows/domain/digest';
 import type { Envelope, PayloadType } from '../../workflows/domain/envelope';
 import { SlipwayError } from '../../workflows/domain/errors';
+import { digestOfJson } from '../object-store/digest';
 
 /**
  * Pre-authentication encoding, protocol.md of DSSE v1.0.2: "DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload, lengths in
@@ -50,6 +51,15 @@ export function openEnvelope(value: unknown): OpenEnvelope {
     keyId: signatures[0].keyid,
     signature: decodeBase64(signatures[0].sig, 'signature'),
   };
+}
+
+/**
+ * Names a signed decision by who signed what: two people may sign the same bytes, and one may send them wrapped anew.
+ * Throws SIGNATURE_INVALID.
+ */
+export function decisionDigest(envelope: unknown): Digest {
+  const { payloadType, payload, keyId } = openEnvelope(envelope);
+  return digestOfJson({ payloadType, payload: payload.toString('base64'), keyId });
 }
 
 /** An envelope as it is stored: JSON in UTF-8. Throws SIGNATURE_INVALID. */
