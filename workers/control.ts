@@ -1,25 +1,60 @@
 import { createAdmissionActivities } from '../activities/admission/admission';
 import { createApprovalActivities } from '../activities/approval/approval';
+import { createHandoverActivities } from '../activities/handover/create-handover-activities';
+import { createLookRecorder } from '../activities/monitoring/create-monitoring-activities';
 import { createReleaseActivities } from '../activities/release/release';
 import { createRoutingActivities } from '../activities/routing/routing';
+import { createCanaryWatch } from '../activities/watching/watch-canary';
+import { claimRetrain } from '../infra/monitor/cooldown';
 import { workflowBundlePath } from '../infra/temporal/bundle';
-import { TASK_QUEUES } from '../workflows/domain/names';
+import { lazyTemporal } from '../infra/temporal/connection';
+import type { DeploymentControlActivities } from '../workflows/deployment.activities';
+import { type ModelName, TASK_QUEUES } from '../workflows/domain/names';
+import type { ModelSpec } from '../workflows/domain/spec';
+import type { LifecycleControlActivities } from '../workflows/lifecycle.activities';
+import type { MonitorControlActivities } from '../workflows/monitor.activities';
 import { runProcess } from './process';
-import { openControlPorts } from './wiring';
+import { type ControlPorts, openControlPorts } from './wiring';
 import { runWorker } from './worker';
+
+type ControlActivities = LifecycleControlActivities & DeploymentControlActivities & MonitorControlActivities;
 
 /** Workflows, and the light activities by which they decide. Rollback needs no other worker (I4). */
 runProcess('control', async (config, logger) => {
   const ports = await openControlPorts(config);
-  const activities = {
+  const temporal = lazyTemporal(config.temporal);
+  const activities: ControlActivities = {
     ...createAdmissionActivities(ports),
     ...createApprovalActivities(ports),
     ...createReleaseActivities(ports),
     ...createRoutingActivities(ports),
+    ...createCanaryWatch({ ...ports, releases: ports.registry, now: Date.now }),
+    ...createLookRecorder(ports.audit),
+    ...createHandoverActivities({
+      client: temporal.client,
+      signer: ports.signer,
+      workspace: config.workspace,
+      timeoutDivisor: config.timeoutDivisor,
+      champion: (model) => findChampion(ports, model),
+      claimRetrain: (model, look, at, cooldownMs) =>
+        claimRetrain(ports.store, model, look, at.toISOString(), cooldownMs),
+    }),
   };
-  await runWorker(config, logger, {
-    taskQueue: TASK_QUEUES.control,
-    workflowBundle: { codePath: await workflowBundlePath() },
-    activities,
-  });
+  try {
+    await runWorker(config, logger, {
+      taskQueue: TASK_QUEUES.control,
+      workflowBundle: { codePath: await workflowBundlePath() },
+      activities,
+    });
+  } finally {
+    await temporal.close();
+  }
 });
+
+/** Manifest and spec of what serves a model now; null where nothing does. */
+async function findChampion({ reader, registry, blobs }: ControlPorts, model: ModelName) {
+  const champion = (await reader.newest(model))?.route.arms.find(({ name }) => name === 'champion')?.release;
+  if (!champion) return null;
+  const manifest = await registry.manifest(champion);
+  return { manifest, spec: await blobs.getJson<ModelSpec>(manifest.spec) };
+}
