@@ -9,6 +9,8 @@ export interface HeartbeatOptions {
   readonly incarnation: string;
   readonly address: string;
   readonly follower: RouteFollower;
+  /** Monotonic clock of leases. */
+  readonly nowMs: () => number;
   readonly put: (key: string, bytes: Uint8Array) => Promise<void>;
   readonly onProblem: (error: Error) => void;
 }
@@ -45,7 +47,7 @@ export class Heartbeat {
   }
 
   private document(draining: boolean): GatewayHeartbeat {
-    const { id, incarnation, address, follower } = this.options;
+    const { id, incarnation, address, follower, nowMs } = this.options;
     const models: Record<ModelName, ServedState> = {};
     const audit: Record<ModelName, AuditRef> = {};
     for (const { served, problem } of follower.all()) {
@@ -56,7 +58,7 @@ export class Heartbeat {
         route: served.digest,
         champion: served.champion.ref,
         challenger: served.challenger?.ref ?? null,
-        challengerAllowed: served.mayTry(performance.now()),
+        challengerAllowed: served.mayTry(nowMs()),
         problem,
       };
     }

@@ -3,12 +3,13 @@ import { SlipwayError } from '../../workflows/domain/errors';
 import type { BatchItem } from './batching';
 import { toleratedRate } from './breaker';
 import type { Column } from './conversion';
-import type { InferenceService, Reply } from './inference';
-import { overloaded } from './inference';
+import type { InferenceContext, Reply } from './inference-context';
+import { overloaded } from './inference-context';
 import type { DecodedInputs } from './input-plan';
 import { PairItem } from './pair-item';
 import { CHALLENGER, CHAMPION } from './prediction-row';
 import type { V2Request } from './protocol';
+import { ShadowItem } from './shadow-item';
 import { encodeAnswer, encodeError } from './responses';
 import type { LoadedRelease, ServedModel } from './served-model';
 
@@ -28,7 +29,7 @@ export class InferCall implements BatchItem {
   private challengerFailure: ErrorCode | null = null;
 
   constructor(
-    private readonly service: InferenceService,
+    private readonly service: InferenceContext,
     readonly served: ServedModel,
     readonly request: V2Request,
     readonly requestId: string,
@@ -143,6 +144,7 @@ export class InferCall implements BatchItem {
       receivedMs: this.receivedMs,
       status: this.challengerFailure ?? this.failure?.code ?? 'ok',
       inputs,
+      readBy: this.release,
       rows: this.rows,
       scores: this.challengerFailure ? null : this.scores,
       pairedRelease: this.challengerFailure && this.scores ? served.champion.ref.version : null,
@@ -153,6 +155,8 @@ export class InferCall implements BatchItem {
     const isPaired = served.route.paired && other !== null && logged.scores !== null && served.mayTry(this.startedMs);
     if (isPaired) PairItem.start(this.service, logged, other, this.request, isNewKey);
     else this.service.options.log.add(logged);
+    if (served.shadows.length > 0 && served.mayTry(this.startedMs))
+      ShadowItem.startAll(this.service, logged, this.request);
   }
 }
 

@@ -1,40 +1,19 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { SlipwayError } from '../../workflows/domain/errors';
 import { assignmentKey } from './assignment';
-import type { Executor } from './executor';
 import { InferCall } from './infer-call';
-import type { GatewayMetrics } from './metrics';
-import type { PredictionSink } from './prediction-row';
-import type { RequestLimits, V2Request } from './protocol';
+import type { InferenceContext, InferenceOptions, Reply } from './inference-context';
+import type { V2Request } from './protocol';
 import { invalid, parseInferRequest, quote } from './protocol';
 import { encodeError } from './responses';
 import type { ServedModel } from './served-model';
 
-/** Where an answer goes. Called once. */
-export interface Reply {
-  send(status: number, body: string, retryAfterSeconds?: number): void;
-}
-
-export interface InferenceServiceOptions {
-  readonly executor: Executor;
-  readonly metrics: GatewayMetrics;
-  readonly log: PredictionSink;
-  readonly limits: RequestLimits;
-  readonly incarnation: string;
-  /** Monotonic: latencies and leases are counted on it. */
-  readonly nowMs: () => number;
-  /** Writes the counts of answered requests down. */
-  readonly commit: () => void;
-  readonly onBreakerTripped: (served: ServedModel) => void;
-}
-
 /** Takes V2 requests through parsing, arm, validation, inference, counting and logging to an answer. */
-export class InferenceService {
-  private readonly outbox: InferCall[] = [];
+export class InferenceService implements InferenceContext {
+  private readonly outbox: { answer(): void }[] = [];
   private readonly pending = new Set<Promise<void>>();
   private sequence = 0;
 
-  constructor(readonly options: InferenceServiceOptions) {}
+  constructor(readonly options: InferenceOptions) {}
 
   /** Answers through `reply`, soon or at once; never throws. */
   infer(served: ServedModel, body: string, headers: IncomingHttpHeaders, reply: Reply): void {
@@ -60,7 +39,7 @@ export class InferenceService {
   }
 
   /** The call answers once its counts are written. */
-  answerAfterCommit(call: InferCall): void {
+  answerAfterCommit(call: { answer(): void }): void {
     this.outbox.push(call);
   }
 
@@ -98,8 +77,4 @@ function eventTime(request: V2Request, served: ServedModel, receivedMs: number):
   if (given === undefined)
     throw invalid('the parameter `event_time` (epoch ms) is missing; this model counts in event time');
   throw invalid('the parameter `event_time` must be an integer, epoch ms');
-}
-
-export function overloaded(): SlipwayError {
-  return new SlipwayError('OVERLOADED', 'too many requests wait for inference');
 }

@@ -7,8 +7,9 @@ import { createReleaseRegistry } from '../../infra/releases/registry';
 import { createRouteReader } from '../../infra/routes/reader';
 import { loadTrust } from '../../infra/signing/trust';
 import { runProcess } from '../process';
-import type { GatewayPorts } from './gateway';
-import { cacheFolder, startGateway } from './gateway';
+import { startGateway } from './gateway';
+import type { GatewayPorts } from './gateway-options';
+import { cacheFolder } from './identity';
 
 /** Real ports: the store of the config, believed as far as the workspace's own trust file goes. */
 async function openPorts(config: SlipwayConfig): Promise<GatewayPorts> {

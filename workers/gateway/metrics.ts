@@ -27,7 +27,7 @@ export interface MetricSources {
  */
 export class GatewayMetrics {
   private readonly requests = new Map<string, Map<string, number>>();
-  private readonly pairs = new Map<string, { scored: number; dropped: number; failed: number }>();
+  private readonly comparisons = new Map<string, Map<string, number>>();
   private readonly invalid = new Map<string, { flagged: number; imputed: number }>();
   private readonly events = new Map<string, number>();
   private readonly latency: LatencyHistogram;
@@ -48,16 +48,18 @@ export class GatewayMetrics {
   /** `code` is `ok` or an error code of the catalogue. */
   countRequest(model: string, arm: ArmName | 'none', code: ErrorCode | 'ok', latencyMs: number): void {
     let byOutcome = this.requests.get(model);
-    if (!byOutcome) this.requests.set(model, (byOutcome = new Map()));
+    if (!byOutcome) this.requests.set(model, (byOutcome = new Map<string, number>()));
     const outcome = `${arm} ${code}`;
     byOutcome.set(outcome, (byOutcome.get(outcome) ?? 0) + 1);
     this.latency.observe(model, latencyMs / 1_000);
   }
 
-  countPair(model: string, outcome: 'scored' | 'dropped' | 'failed'): void {
-    let known = this.pairs.get(model);
-    if (!known) this.pairs.set(model, (known = { scored: 0, dropped: 0, failed: 0 }));
-    known[outcome] += 1;
+  /** `pair`: the other arm; `shadow`: a release that serves nobody. */
+  countComparison(model: string, kind: 'pair' | 'shadow', outcome: 'scored' | 'dropped' | 'failed'): void {
+    let known = this.comparisons.get(model);
+    if (!known) this.comparisons.set(model, (known = new Map<string, number>()));
+    const name = `${kind} ${outcome}`;
+    known.set(name, (known.get(name) ?? 0) + 1);
   }
 
   countInvalid(model: string, { flagged, imputed }: Pick<DecodedInputs, 'flagged' | 'imputed'>): void {
@@ -87,12 +89,16 @@ export class GatewayMetrics {
       },
     );
     this.counter(
-      'slipway_gateway_pairs_total',
-      'Comparisons of both arms on the same rows.',
-      ['model', 'outcome'],
+      'slipway_gateway_comparisons_total',
+      'Rows that another release scored too, off the path of callers.',
+      ['model', 'kind', 'outcome'],
       (add) => {
-        for (const [model, outcomes] of this.pairs)
-          for (const [outcome, count] of Object.entries(outcomes)) add({ model, outcome }, count);
+        for (const [model, outcomes] of this.comparisons) {
+          for (const [name, count] of outcomes) {
+            const [kind, outcome] = name.split(' ') as [string, string];
+            add({ model, kind, outcome }, count);
+          }
+        }
       },
     );
     this.counter(

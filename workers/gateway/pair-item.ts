@@ -1,6 +1,6 @@
 import type { BatchItem } from './batching';
 import type { Column } from './conversion';
-import type { InferenceService } from './inference';
+import type { InferenceContext } from './inference-context';
 import type { LoggedRequest } from './prediction-row';
 import type { V2Request } from './protocol';
 import type { LoadedRelease } from './served-model';
@@ -11,7 +11,7 @@ import type { LoadedRelease } from './served-model';
  */
 export class PairItem implements BatchItem {
   private constructor(
-    private readonly service: InferenceService,
+    private readonly service: InferenceContext,
     private readonly logged: LoggedRequest,
     private readonly other: LoadedRelease,
     private readonly isNewKey: boolean,
@@ -21,7 +21,7 @@ export class PairItem implements BatchItem {
   ) {}
 
   static start(
-    service: InferenceService,
+    service: InferenceContext,
     logged: LoggedRequest,
     other: LoadedRelease,
     request: V2Request,
@@ -34,14 +34,14 @@ export class PairItem implements BatchItem {
       columns = other.plan.decode(request).columns;
     } catch {
       // The other arm takes other inputs than this caller sends: no comparison, and that is counted.
-      metrics.countPair(model, 'failed');
+      metrics.countComparison(model, 'pair', 'failed');
       return log.add(logged);
     }
     let done!: () => void;
     const work = new Promise<void>((resolve) => (done = resolve));
     const item = new PairItem(service, logged, other, isNewKey, columns, logged.rows, done);
     if (executor.submitBackground(other.session, item)) return service.track(work);
-    metrics.countPair(model, 'dropped');
+    metrics.countComparison(model, 'pair', 'dropped');
     log.add(logged);
   }
 
@@ -50,10 +50,10 @@ export class PairItem implements BatchItem {
     const { served, key, scores: own } = this.logged;
     const paired = scores.slice(offset, offset + this.rows);
     if (error !== null || !paired.every(Number.isFinite)) {
-      metrics.countPair(served.route.model, 'failed');
+      metrics.countComparison(served.route.model, 'pair', 'failed');
       log.add(this.logged);
     } else {
-      metrics.countPair(served.route.model, 'scored');
+      metrics.countComparison(served.route.model, 'pair', 'scored');
       if (this.isNewKey) served.observer.pair(key, meanAbsoluteDifference(own!, paired));
       log.add({ ...this.logged, pairedRelease: this.other.ref.version, pairedScores: paired });
     }

@@ -106,7 +106,7 @@ function readInput(served: ServedModel, input: InputSignature): RowColumn {
     }),
   );
   return (request, row) => {
-    const value = request.inputs?.columns[places.get(request.release) ?? -1]?.[row];
+    const value = request.inputs.columns[places.get(request.readBy) ?? -1]?.[row];
     if (value === undefined || isMissing(value)) return null;
     return input.type === 'boolean' ? value === 1 : value;
   };

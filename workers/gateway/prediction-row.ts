@@ -13,7 +13,9 @@ export interface LoggedRequest {
   readonly eventMs: number;
   readonly receivedMs: number;
   readonly status: string;
-  readonly inputs: DecodedInputs | null;
+  readonly inputs: DecodedInputs;
+  /** Whose signature the inputs are in the order of: the champion's where it answered for a failed challenger. */
+  readonly readBy: LoadedRelease;
   readonly rows: number;
   readonly scores: Float32Array | null;
   readonly pairedRelease: number | null;

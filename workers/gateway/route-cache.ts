@@ -61,7 +61,7 @@ export class RouteCache {
 function checkDigests(cached: CachedRoute): CachedRoute {
   const documents = [
     { digest: cached.digest, document: cached.route as unknown },
-    ...cached.releases.map(({ ref, manifest }) => ({ digest: ref.digest, document: manifest as unknown })),
+    ...cached.releases.map(({ ref, manifest }) => ({ digest: ref.digest, document: manifest })),
   ];
   const damaged = documents.find(({ digest, document }) => digestOf(Buffer.from(canonicalJson(document))) !== digest);
   if (damaged) throw new Error(`bytes do not have the digest ${damaged.digest}`);

@@ -10,13 +10,15 @@ import { silentLogger } from '../../../infra/telemetry/log';
 import type { Digest } from '../../../workflows/domain/digest';
 import type { ReleaseRef, SampleRows, Signature } from '../../../workflows/domain/release';
 import type { Route } from '../../../workflows/domain/route';
-import type { Gateway, GatewayOptions } from '../../../workers/gateway/gateway';
-import { cacheFolder, startGateway } from '../../../workers/gateway/gateway';
+import type { Gateway } from '../../../workers/gateway/gateway';
+import { startGateway } from '../../../workers/gateway/gateway';
+import type { GatewayOptions } from '../../../workers/gateway/gateway-options';
+import { cacheFolder } from '../../../workers/gateway/identity';
 import { temporaryFolder } from '../../support/temporary-folder';
 import { testClock, testWorkspace, type TestWorkspace } from '../../support/workspace';
 
 export const MODEL = 'flights/late-arrival';
-const NOTHING = `sha256:${'0'.repeat(64)}` as Digest;
+const NOTHING: Digest = `sha256:${'0'.repeat(64)}`;
 
 /** A store on disk with signed releases and routes, and gateways that read it. */
 export class GatewayFixture {

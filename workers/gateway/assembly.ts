@@ -1,0 +1,168 @@
+import { join } from 'node:path';
+import { createMetrics } from '../../infra/telemetry/metrics';
+import type { Logger } from '../../infra/telemetry/log';
+import { keys } from '../../workflows/domain/keys';
+import { breakerEvent } from './breaker-event';
+import { Executor } from './executor';
+import type { GatewayOptions } from './gateway-options';
+import { cacheFolder, newIncarnation } from './identity';
+import { InferenceService } from './inference';
+import type { ModelStatus } from './metrics';
+import { GatewayMetrics } from './metrics';
+import { Observations } from './observations';
+import { Outbox } from './outbox';
+import { PredictionLog } from './prediction-log';
+import { DEFAULT_LIMITS } from './protocol';
+import { ReleaseCache } from './release-cache';
+import { RouteCache } from './route-cache';
+import { RouteFollower } from './route-follower';
+import type { ServedModel } from './served-model';
+import { GatewayServer } from './server';
+
+const MAX_QUEUED_ROWS = 8_192;
+const MAX_BACKGROUND_ROWS = 2_048;
+
+export type Put = (key: string, bytes: Uint8Array) => Promise<void>;
+type Report = (event: string) => (error: Error) => void;
+
+/** What goes to the store: counts, log, events; each bears the store's absence. */
+interface Records {
+  readonly outbox: Outbox;
+  readonly observations: Observations;
+  readonly log: PredictionLog;
+}
+
+export interface Parts extends Records {
+  readonly incarnation: string;
+  readonly logger: Logger;
+  readonly put: Put;
+  readonly problem: Report;
+  readonly executor: Executor;
+  readonly follower: RouteFollower;
+  readonly service: InferenceService;
+  readonly server: GatewayServer;
+}
+
+/** Wires a gateway; nothing listens yet. */
+export function assemble(options: GatewayOptions): Parts {
+  const { config, logger, ports, nowMs = () => performance.now() } = options;
+  const incarnation = newIncarnation(config.gateway.id);
+  const put: Put = (key, bytes) => ports.store.put(key, bytes);
+  const metrics: GatewayMetrics = new GatewayMetrics(createMetrics('gateway'), {
+    queuedRows: () => executor.queuedRows,
+    models: () => follower.all().map(({ served }) => statusOf(served, nowMs())),
+    predictionLog: () => records.log,
+  });
+  const problem: Report = (event) => (error) => {
+    metrics.countEvent(event);
+    logger.warn({ err: error, event }, 'survived a trouble');
+  };
+  const records = assembleRecords(options, incarnation, put, problem);
+  const executor = new Executor({
+    threads: config.gateway.threads,
+    maxQueuedRows: MAX_QUEUED_ROWS,
+    maxBackgroundRows: MAX_BACKGROUND_ROWS,
+    onBatchSettled: () => service.batchSettled(),
+    onThreadLost: (reason) => problem('thread-lost')(new Error(reason)),
+  });
+  const follower = assembleFollower(options, executor, records.observations, metrics, problem, nowMs);
+  const service: InferenceService = assembleService(options, {
+    incarnation,
+    executor,
+    metrics,
+    follower,
+    records,
+    nowMs,
+  });
+  const server = assembleServer(options, service, follower);
+  return { incarnation, logger, put, problem, executor, follower, service, server, ...records };
+}
+
+function assembleRecords({ config }: GatewayOptions, incarnation: string, put: Put, problem: Report): Records {
+  const folder = cacheFolder(config);
+  const { id } = config.gateway;
+  const outbox = new Outbox(join(folder, 'outbox'), put, problem('store-failed'));
+  void outbox.sendAll();
+  return {
+    outbox,
+    observations: new Observations({
+      gateway: id,
+      incarnation,
+      folder: join(folder, 'journal'),
+      put,
+      onProblem: problem('counts-failed'),
+    }),
+    log: new PredictionLog({ outbox, incarnation, onProblem: problem('prediction-log-failed') }),
+  };
+}
+
+function assembleFollower(
+  { config, logger, ports, limits = DEFAULT_LIMITS }: GatewayOptions,
+  executor: Executor,
+  observations: Observations,
+  metrics: GatewayMetrics,
+  problem: Report,
+  nowMs: () => number,
+): RouteFollower {
+  return new RouteFollower({
+    reader: ports.reader,
+    releases: new ReleaseCache({ registry: ports.registry, blobs: ports.blobs, executor, limits }),
+    cache: new RouteCache(join(cacheFolder(config), 'routes'), problem('route-cache-failed')),
+    observations,
+    metrics,
+    logger,
+    pollMs: config.gateway.pollMs,
+    nowMs,
+  });
+}
+
+interface ServiceParts {
+  readonly incarnation: string;
+  readonly executor: Executor;
+  readonly metrics: GatewayMetrics;
+  readonly follower: RouteFollower;
+  readonly records: Records;
+  readonly nowMs: () => number;
+}
+
+function assembleService(
+  { config, logger, limits = DEFAULT_LIMITS }: GatewayOptions,
+  parts: ServiceParts,
+): InferenceService {
+  const { incarnation, executor, metrics, follower, nowMs } = parts;
+  const { outbox, observations, log } = parts.records;
+  return new InferenceService({
+    executor,
+    metrics,
+    log,
+    limits,
+    incarnation,
+    nowMs,
+    commit: () => observations.commit(),
+    onBreakerTripped: (served) => {
+      metrics.countEvent('breaker-tripped');
+      follower.breakerTripped(served);
+      const event = breakerEvent(served, config.gateway.id, incarnation);
+      const { model, generation, requests, errors } = event;
+      logger.error({ model, generation, requests, errors }, 'breaker tripped: champion only');
+      outbox.write(keys.breakerEvent(model, generation, incarnation), Buffer.from(JSON.stringify(event)));
+    },
+  });
+}
+
+function assembleServer({ config }: GatewayOptions, service: InferenceService, follower: RouteFollower): GatewayServer {
+  return new GatewayServer({
+    host: config.gateway.host,
+    port: config.gateway.port,
+    service,
+    served: (model) => follower.served(model),
+    allServed: () => follower.all().map(({ served }) => served),
+    notReady: (model) => follower.notReady(model),
+    isReady: () => follower.isReady,
+  });
+}
+
+function statusOf(served: ServedModel, nowMs: number): ModelStatus {
+  const { model, generation } = served.route;
+  return { model, generation, isLeased: served.mayTry(nowMs), isTripped: served.breaker.isTripped };
+}

@@ -1,0 +1,24 @@
+import type { SlipwayConfig } from '../../infra/config/config';
+import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
+import type { ReleaseRegistry } from '../../infra/releases/port';
+import type { RouteReader } from '../../infra/routes/port';
+import type { Logger } from '../../infra/telemetry/log';
+import type { RequestLimits } from './protocol';
+
+/** What the gateway needs of the outside: the object store, and what makes its bytes believable. */
+export interface GatewayPorts {
+  readonly store: Pick<ObjectStore, 'put'>;
+  /** Its folder must be this gateway's own: see `cacheFolder`. */
+  readonly blobs: Pick<BlobStore, 'file'>;
+  readonly reader: RouteReader;
+  readonly registry: Pick<ReleaseRegistry, 'verify'>;
+}
+
+export interface GatewayOptions {
+  readonly config: Pick<SlipwayConfig, 'home' | 'gateway'>;
+  readonly logger: Logger;
+  readonly ports: GatewayPorts;
+  readonly limits?: RequestLimits;
+  /** Monotonic clock of leases; tests move it. */
+  readonly nowMs?: () => number;
+}
