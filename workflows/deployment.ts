@@ -17,9 +17,10 @@ import { serveOnly } from './domain/rollout-steps';
 import { reportFailure, rethrowDefects } from './failures';
 import { notifyRun } from './rollout-notice';
 import { setKeyword } from './search-attributes';
+import { versioned } from './versioning';
 
 /** It runs for ever, so it must follow the code; changes to it go behind `patched`. */
-setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, deployment);
+setWorkflowOptions(versioned('AUTO_UPGRADE'), deployment);
 
 /**
  * The only committer of one model's routes, for ever (invariant I1). Each run reads as one rollout: it recovers what is so from the store,

@@ -28,6 +28,7 @@ import { receiveMessages } from './lifecycle-inbox';
 import { LifecycleRun } from './lifecycle-run';
 import type { LifecycleInput, LifecycleResult } from './lifecycle.messages';
 import { setKeyword } from './search-attributes';
+import { versioned } from './versioning';
 
 interface Ended {
   readonly outcome: RunOutcome;
@@ -36,7 +37,7 @@ interface Ended {
 }
 
 /** A run is short enough to stay on the code that it began with. */
-setWorkflowOptions({ versioningBehavior: 'PINNED' }, lifecycle);
+setWorkflowOptions(versioned('PINNED'), lifecycle);
 
 /**
  * One pass from data to production. A decision against the release (gates, approvers, canary) is a result; a run that failed or was

@@ -5,8 +5,9 @@ import type { MonitorComputeActivities, MonitorControlActivities } from './monit
 import type { MonitorInput, MonitorResult } from './monitor.messages';
 import { setKeyword } from './search-attributes';
 import { Story } from './story';
+import { versioned } from './versioning';
 
-setWorkflowOptions({ versioningBehavior: 'PINNED' }, monitor);
+setWorkflowOptions(versioned('PINNED'), monitor);
 
 /** One look at what a model's traffic and labels say: data quality, then drift, then calibration; and what follows from it. */
 export async function monitor(input: MonitorInput): Promise<MonitorResult> {
