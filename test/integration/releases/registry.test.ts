@@ -1,0 +1,256 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createReleaseActivities } from '../../../activities/release/release';
+import { keys } from '../../../workflows/domain/keys';
+import type { ReleaseManifest } from '../../../workflows/domain/release';
+import { createFsStore } from '../../../infra/object-store/fs-store';
+import { canonicalBytes } from '../../../infra/object-store/digest';
+import { createMemoryStore } from '../../support/memory-store';
+import {
+  approve,
+  MODEL,
+  publishRelease,
+  runId,
+  sampleRegistration,
+  sampleRequest,
+  sampleSpec,
+} from '../../support/release-fixture';
+import { testClock, testKeys, testPolicy, testWorkspace } from '../../support/workspace';
+
+const unapproved = sampleSpec({ approvals: { required: 0, withinMs: 1 } });
+
+describe('registration of a release', () => {
+  it('gives versions in order, and the same run the same release again', async () => {
+    const workspace = testWorkspace();
+    const first = await publishRelease(workspace, { run: runId(1), approvers: [] });
+    const second = await publishRelease(workspace, { run: runId(2), approvers: [] });
+    const again = await publishRelease(workspace, { run: runId(1), approvers: [] });
+    expect([first.ref.version, second.ref.version]).toEqual([1, 2]);
+    expect(again.ref).toEqual(first.ref);
+    expect(await workspace.registry.list(MODEL)).toEqual([first.ref, second.ref]);
+  });
+
+  it('gives runs that register at the same time a version each', async () => {
+    const memory = createMemoryStore();
+    const workspaces = Array.from({ length: 5 }, () => testWorkspace({ store: memory }));
+    const published = await Promise.all(
+      workspaces.map((workspace, index) => publishRelease(workspace, { run: runId(index + 1), approvers: [] })),
+    );
+    expect(published.map(({ ref }) => ref.version).sort()).toEqual([1, 2, 3, 4, 5]);
+    for (const { ref } of published)
+      expect(
+        (await workspaces[0]!.registry.verify(ref, 'serve').catch((error: unknown) => error)) as Error,
+      ).toMatchObject({ code: 'RELEASE_UNAPPROVED' });
+  });
+
+  it('ends with one verifiable release whichever operation of the store fails once', async () => {
+    for (const fault of ['unavailable', 'lost-reply'] as const)
+      for (let failing = 0; ; failing += 1) {
+        const memory = createMemoryStore();
+        const workspace = testWorkspace({ store: memory });
+        const request = await sampleRequest(workspace, runId(1), unapproved);
+        const registration = await sampleRegistration(workspace, request);
+        let operations = 0;
+        memory.fault = () => (operations++ === failing ? fault : 'none');
+        const register = () => createReleaseActivities(testWorkspace({ store: memory })).registerRelease(registration);
+        const ref = await register().catch(register);
+        memory.fault = () => 'none';
+        expect(await workspace.registry.list(MODEL)).toEqual([ref]);
+        expect(ref.version).toBe(1);
+        expect(await workspace.registry.verify(ref, 'promote')).toMatchObject({ run: runId(1), production: false });
+        if (operations <= failing) break;
+      }
+  });
+
+  it('writes a model card that says where the model came from and what it may be used for', async () => {
+    const workspace = testWorkspace();
+    const { ref } = await publishRelease(workspace, { approvers: [] });
+    const manifest = await workspace.registry.manifest(ref);
+    const card = Buffer.from(await workspace.blobs.get(manifest.modelCard)).toString();
+    for (const said of [
+      '# flights/late-arrival',
+      'late is 1'.replace('late', '`late`'),
+      '| auc | 0.67 |',
+      '| distance | number | mi | 0 to 5000 | no |',
+      'Not for production',
+      '| started by | person:developer |',
+    ])
+      expect(card).toContain(said);
+  });
+
+  it('refuses a run whose gates did not pass, or whose evidence is about another model file', async () => {
+    const workspace = testWorkspace();
+    const registration = await sampleRegistration(workspace, await sampleRequest(workspace));
+    const { registerRelease } = createReleaseActivities(workspace);
+    await expect(
+      registerRelease({ ...registration, judged: { ...registration.judged, passed: false } }),
+    ).rejects.toMatchObject({ code: 'GATES_FAILED' });
+    const other = await workspace.blobs.put(Buffer.from('another graph'));
+    await expect(
+      registerRelease({ ...registration, training: { ...registration.training, onnx: other } }),
+    ).rejects.toMatchObject({ code: 'RELEASE_TAMPERED' });
+    const unjudged = { ...registration.judged, audit: { ...registration.judged.audit, sequence: 77 } };
+    await expect(registerRelease({ ...registration, judged: unjudged })).rejects.toMatchObject({
+      code: 'AUDIT_BROKEN',
+    });
+  });
+
+  it('asks for the larger of the approvals of spec and policy, and marks what needed none', async () => {
+    const strict = testWorkspace({ policy: testPolicy({ minApprovals: 3, production: true }) });
+    expect(await strict.registry.manifest((await publishRelease(strict, { approvers: [] })).ref)).toMatchObject({
+      approvalsRequired: 3,
+      production: true,
+    });
+    const loose = testWorkspace({ policy: testPolicy({ production: true }) });
+    expect(
+      await loose.registry.manifest((await publishRelease(loose, { spec: unapproved, approvers: [] })).ref),
+    ).toMatchObject({ approvalsRequired: 0, production: false });
+  });
+});
+
+describe('I2 a release serves only when signature, digest and approvals verify', () => {
+  const served = async (change: (made: Awaited<ReturnType<typeof scene>>) => void | Promise<void>): Promise<string> => {
+    const made = await scene();
+    expect((await made.registry.verify(made.ref, 'promote')).version).toBe(1);
+    await change(made);
+    return made.registry.verify(made.ref, 'serve').then(
+      () => 'served',
+      (error: { code: string }) => error.code,
+    );
+  };
+  const scene = async () => {
+    const memory = createMemoryStore();
+    const workspace = testWorkspace({ store: memory });
+    return { ...workspace, memory, ...(await publishRelease(workspace)) };
+  };
+  const flip = (bytes: Uint8Array, at: number): Uint8Array =>
+    bytes.map((byte, index) => (index === at ? byte ^ 1 : byte));
+
+  it('refuses a model file with one byte changed, or gone', async () => {
+    expect(
+      await served(async ({ memory, registry, ref }) => {
+        const key = keys.blob((await registry.manifest(ref)).onnx);
+        memory.objects.set(key, flip(memory.objects.get(key)!, 3));
+      }),
+    ).toBe('RELEASE_TAMPERED');
+    expect(
+      await served(
+        async ({ memory, registry, ref }) => void memory.objects.delete(keys.blob((await registry.manifest(ref)).onnx)),
+      ),
+    ).toBe('RELEASE_TAMPERED');
+  });
+
+  it('refuses a manifest or signature with any byte changed', async () => {
+    for (const key of [keys.releaseManifest(MODEL, 1), keys.releaseBundle(MODEL, 1)])
+      for (const part of [0.1, 0.5, 0.9])
+        expect(
+          await served(({ memory }) => {
+            const bytes = memory.objects.get(key)!;
+            memory.objects.set(key, flip(bytes, Math.floor(bytes.length * part)));
+          }),
+        ).toBe('RELEASE_TAMPERED');
+  });
+
+  it('refuses a release without its signature, and one with the signature of another', async () => {
+    expect(await served(({ memory }) => void memory.objects.delete(keys.releaseBundle(MODEL, 1)))).toBe(
+      'RELEASE_TAMPERED',
+    );
+    expect(
+      await served(async (made) => {
+        await publishRelease(made, { run: runId(2), approvers: [] });
+        made.memory.objects.set(keys.releaseBundle(MODEL, 1), made.memory.objects.get(keys.releaseBundle(MODEL, 2))!);
+      }),
+    ).toBe('RELEASE_TAMPERED');
+  });
+
+  it('refuses a manifest that was written and signed anew without an entry', async () => {
+    expect(
+      await served(async ({ memory, registry, ref }) => {
+        const manifest: ReleaseManifest = { ...(await registry.manifest(ref)), approvalsRequired: 0 };
+        memory.objects.set(keys.releaseManifest(MODEL, 1), canonicalBytes(manifest));
+      }),
+    ).toBe('RELEASE_TAMPERED');
+  });
+
+  it('refuses a release whose approvals are too few, or whose entries are gone', async () => {
+    const approvals = (made: { memory: ReturnType<typeof createMemoryStore> }): string[] =>
+      [...made.memory.objects.keys()].filter((key) => key.startsWith(keys.approvals(MODEL, 1)));
+    expect(await served((made) => void made.memory.objects.delete(approvals(made)[0]!))).toBe('RELEASE_UNAPPROVED');
+    expect(
+      await served((made) => {
+        const key = approvals(made)[0]!;
+        const { audit } = JSON.parse(Buffer.from(made.memory.objects.get(key)!).toString()) as {
+          audit: { sequence: number };
+        };
+        made.memory.objects.delete(keys.auditEntry(MODEL, audit.sequence));
+      }),
+    ).toBe('RELEASE_UNAPPROVED');
+  });
+
+  it('does not let an expired or left key stop serving, but promotion', async () => {
+    const memory = createMemoryStore();
+    const { ref } = await publishRelease(testWorkspace({ store: memory }));
+    const clock = testClock('2001-03-03T00:00:00.000Z');
+    for (const change of [
+      { expiresAt: '2001-03-02T00:00:00.000Z' },
+      { revoked: { at: '2001-03-02T00:00:00.000Z', reason: 'left' as const } },
+    ]) {
+      const { registry } = testWorkspace({ store: memory, clock, policy: testPolicy({}, { ana: change }) });
+      expect((await registry.verify(ref, 'serve')).version).toBe(1);
+      await expect(registry.verify(ref, 'promote')).rejects.toMatchObject({ code: 'KEY_REVOKED' });
+    }
+  });
+
+  it('stops serving for a compromised key of an approver or of the control plane', async () => {
+    const memory = createMemoryStore();
+    const { ref } = await publishRelease(testWorkspace({ store: memory }));
+    const compromised = { revoked: { at: '2001-04-01T00:00:00.000Z', reason: 'compromised' as const } };
+    for (const changes of [{ ana: compromised }, { control: compromised }]) {
+      const { registry } = testWorkspace({ store: memory, policy: testPolicy({}, changes) });
+      await expect(registry.verify(ref, 'serve')).rejects.toMatchObject({ code: 'KEY_REVOKED' });
+    }
+  });
+
+  it('counts people, not keys, and heeds a rejection', async () => {
+    const workspace = testWorkspace();
+    const published = await publishRelease(workspace, { approvers: [testKeys.ana, testKeys.anaSecond] });
+    await expect(workspace.registry.verify(published.ref, 'serve')).rejects.toMatchObject({
+      code: 'RELEASE_UNAPPROVED',
+    });
+    await approve(workspace, published, testKeys.ben);
+    expect((await workspace.registry.verify(published.ref, 'serve')).version).toBe(1);
+  });
+
+  it('refuses a release of another workspace, an unknown version and a digest that is not the one stored', async () => {
+    const memory = createMemoryStore();
+    const workspace = testWorkspace({ store: memory });
+    const { ref } = await publishRelease(workspace);
+    const elsewhere = testWorkspace({ store: memory, policy: testPolicy({ workspace: 'prod' }) });
+    await expect(elsewhere.registry.verify(ref, 'serve')).rejects.toMatchObject({ code: 'WORKSPACE_MISMATCH' });
+    await expect(workspace.registry.verify({ ...ref, version: 2 }, 'serve')).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+    await expect(
+      workspace.registry.verify({ ...ref, digest: `sha256:${'0'.repeat(64)}` }, 'serve'),
+    ).rejects.toMatchObject({ code: 'RELEASE_TAMPERED' });
+  });
+
+  it('keeps a release that needed no approval out of a production workspace', async () => {
+    const memory = createMemoryStore();
+    const { ref } = await publishRelease(testWorkspace({ store: memory }), { spec: unapproved, approvers: [] });
+    const production = testWorkspace({ store: memory, policy: testPolicy({ production: true }) });
+    await expect(production.registry.verify(ref, 'serve')).rejects.toMatchObject({ code: 'RELEASE_UNAPPROVED' });
+  });
+
+  it('verifies on the file system as in memory', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'slipway-registry-'));
+    try {
+      const workspace = testWorkspace({ store: createFsStore(folder) });
+      const { ref } = await publishRelease(workspace);
+      expect(await workspace.registry.verify(ref, 'promote')).toMatchObject({ version: 1, approvalsRequired: 2 });
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+});
