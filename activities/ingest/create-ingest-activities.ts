@@ -56,7 +56,7 @@ export function createIngestActivities(ports: IngestPorts): Pick<LifecycleComput
   return {
     ingest: async ({ request }) => {
       const kept = await findKept(ports.store, request);
-      if (kept) return kept;
+      if (kept) return keep(ports.store, request, kept); // Under this run as well: the next attempt looks here.
       const spec = await ports.blobs.getJson<ModelSpec>(request.spec);
       const folder = await makeFolder(ports.workFolder ?? tmpdir());
       try {
@@ -112,7 +112,7 @@ async function runJob(
   const scope = activityScope();
   scope.heartbeat({ stage: 'opening' });
   const outcome = await runChild({
-    argv: [...nodeEntry(join(__dirname, `ingest-child${__filename.endsWith('.ts') ? '.ts' : '.js'}`)), folder],
+    argv: [...nodeEntry(join(__dirname, `ingest-entry${__filename.endsWith('.ts') ? '.ts' : '.js'}`)), folder],
     limits: { memoryMb: limits.memoryMb, timeoutMs: limits.timeoutMs, outputBytes: OUTPUT_BYTES },
     onProgress: scope.heartbeat,
     ...(scope.signal ? { signal: scope.signal } : {}),

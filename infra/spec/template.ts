@@ -20,7 +20,7 @@ owner: your-team
 task: ${options.task} # binary (a probability) or regression (a value)
 
 data:
-  source: ${options.source} # file or glob, relative to this file
+  source: ${yamlText(options.source)} # file or glob, relative to this file
   id: id # names a row; predictions and labels join by it
   eventTime: event_time # when the features were known, UTC
   # from: 2024-01-01 # first day to learn from
@@ -71,3 +71,6 @@ monitor:
   retrain: { enabled: false, cooldown: 7d }
 `;
 }
+
+/** As it is where YAML cannot mistake it, quoted otherwise. */
+const yamlText = (text: string): string => (/^[A-Za-z0-9_./*-]+$/.test(text) ? text : JSON.stringify(text));

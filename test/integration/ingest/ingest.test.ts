@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { quoteText, withDuckDb } from '../../../infra/data/duckdb';
 import { readSnapshot } from '../../../infra/data/snapshot';
 import { parseSpec } from '../../../infra/spec/parse';
+import type { RunRequest } from '../../../workflows/domain/run';
 import { openBench, ORDERS, specText, writeRows, type Bench } from './orders';
 
 let folder: string;
@@ -191,14 +192,13 @@ describe('a retried activity', () => {
     const path = await writeRows(bench, ORDERS, 'orders.parquet');
     const first = await bench.ingest(specText('orders.parquet'));
     await rm(path);
-    const next = { run: 'r-0000000001-2', attempt: 2 };
-    expect(
-      (await bench.ingest(specText('orders.parquet'), { ...next, from: { run: 'r-0000000001-1', step: 'train' } }))
-        .result,
-    ).toEqual(first.result);
-    await expect(
-      bench.ingest(specText('orders.parquet'), { ...next, from: { run: 'r-0000000001-1', step: 'ingest' } }),
-    ).rejects.toMatchObject({ code: 'DATA_UNREADABLE' });
+    const after = async (run: string, from: RunRequest['from']) =>
+      (await bench.ingest(specText('orders.parquet'), { run, from })).result;
+    expect(await after('r-0000000001-2', { run: 'r-0000000001-1', step: 'train' })).toEqual(first.result);
+    expect(await after('r-0000000001-3', { run: 'r-0000000001-2', step: 'evaluate' })).toEqual(first.result);
+    await expect(after('r-0000000001-4', { run: 'r-0000000001-1', step: 'ingest' })).rejects.toMatchObject({
+      code: 'DATA_UNREADABLE',
+    });
     await expect(bench.ingest(specText('orders.parquet'), { asOf: '2024-02-29T00:00:00.000Z' })).rejects.toMatchObject({
       code: 'DATA_UNREADABLE',
     });

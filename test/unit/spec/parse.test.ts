@@ -93,6 +93,12 @@ retention: { predictions: 1.5d }
   });
 });
 
+it('a template holds any path', () => {
+  for (const path of ['a b: #c.csv', "it's.csv", '[x].csv', 'ä"b.csv']) {
+    expect(parse(templateSpec({ model: 'a/b', task: 'binary', source: path })).data.source).toBe(`/work/shop/${path}`);
+  }
+});
+
 describe('parseSpec, refused', () => {
   it('names file, line, path, what was expected and what was found for a wrong type', () => {
     expect(refusal(SMALL_SPEC.replace('type: number', 'type: float'))).toBe(
