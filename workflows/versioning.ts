@@ -1,5 +1,5 @@
-import { type WorkflowDefinitionOptions, workflowInfo } from '@temporalio/workflow';
-import type { VersioningBehavior } from '@temporalio/common';
+import type { VersioningBehavior, WorkflowDefinitionOptions } from '@temporalio/common';
+import { workflowInfo } from '@temporalio/workflow';
 
 /**
  * Options of a workflow type that name its versioning behaviour only where the worker is versioned: the server refuses the

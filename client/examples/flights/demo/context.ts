@@ -34,11 +34,15 @@ const RUN_TIMEOUT_MS = 180_000;
 export async function untilApprovalOrEnd(demo: Demo, run: StartedRun): Promise<LifecycleStatus> {
   const deadline = Date.now() + RUN_TIMEOUT_MS;
   for (;;) {
-    const status = await demo.client.runStatus(MODEL, run.run);
-    if (status.stage === 'awaiting-approval' || status.stage === 'rolling-out' || status.stage === 'finished')
+    // A worker that was killed or is busy answers no query for a while; only the deadline is an answer.
+    const status = await demo.client.runStatus(MODEL, run.run).catch(() => null);
+    if (
+      status &&
+      (status.stage === 'awaiting-approval' || status.stage === 'rolling-out' || status.stage === 'finished')
+    )
       return status;
     if (Date.now() > deadline)
-      throw new Error(`run ${run.run} is still ${status.stage} after ${RUN_TIMEOUT_MS / 1000} s`);
+      throw new Error(`run ${run.run} is still ${status?.stage ?? 'silent'} after ${RUN_TIMEOUT_MS / 1000} s`);
     await sleep(200);
   }
 }
