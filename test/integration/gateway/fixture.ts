@@ -181,6 +181,10 @@ export async function post(
   return { status: response.status, body: (await response.json()) as Answer['body'] };
 }
 
+export async function ready(gateway: Gateway, model = MODEL): Promise<void> {
+  await until(async () => (await fetch(`${gateway.url}/v2/models/${model}/ready`)).status === 200, `${model} is ready`);
+}
+
 export async function until(
   condition: () => Promise<boolean> | boolean,
   what: string,
