@@ -24,7 +24,7 @@ interface Ended {
 async function slipway(env: Readonly<Record<string, string | undefined>>, ...args: string[]): Promise<Ended> {
   const [program, ...rest] = [...nodeEntry(cli), ...args];
   try {
-    const { stdout, stderr } = await run(program!, rest, { env: env as NodeJS.ProcessEnv });
+    const { stdout, stderr } = await run(program!, rest, { env: env });
     return { code: 0, stdout, stderr };
   } catch (error) {
     const failed = error as { code: number; stdout: string; stderr: string };
@@ -195,7 +195,7 @@ describe('a port that is taken', () => {
       const env = { ...process.env, SLIPWAY_STATE: state, SLIPWAY_WORKSPACE: 'taken' };
       const [program, ...args] = [...nodeEntry(supervisorEntry), '--gateway-port', String(port)];
       const ended = await new Promise<Ended>((settle) => {
-        const child = spawn(program!, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+        const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
         let stderr = '';
         child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
         child.once('close', (code) => settle({ code: code ?? -1, stdout: '', stderr }));
