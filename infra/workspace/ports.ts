@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import { SlipwayError } from '../../workflows/domain/errors';
+import { reservePort } from './port-reservation';
 import { findPortHolder } from './process-table';
 
 export const STACK_PORTS = [
@@ -56,6 +57,7 @@ export async function choosePorts(
     const wanted = asked[name] ?? remembered[name];
     if (wanted !== undefined) {
       if (needed.includes(name)) await requirePortFree(wanted, name);
+      reservePort(wanted);
       chosen[name] = wanted;
     } else {
       chosen[name] = await nextFreePort(USUAL[name], Object.values(chosen));
@@ -66,7 +68,7 @@ export async function choosePorts(
 
 async function nextFreePort(from: number, taken: readonly number[]): Promise<number> {
   for (let port = from; port < from + SEARCH_LENGTH; port += 1) {
-    if (!taken.includes(port) && (await isPortFree(port))) return port;
+    if (!taken.includes(port) && reservePort(port) && (await isPortFree(port))) return port;
   }
   throw new SlipwayError('PORT_TAKEN', `no free port between ${from} and ${from + SEARCH_LENGTH}`);
 }
