@@ -1,5 +1,6 @@
 /** Unit tests of pure code first, then tests that start real servers; the latter share two workers on two cores. */
 module.exports = {
+  globalSetup: '<rootDir>/test/support/global-setup.ts',
   testEnvironment: '<rootDir>/test/support/node-environment.cjs',
   transform: {
     '^.+\\.ts$': [
