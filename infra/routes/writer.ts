@@ -59,7 +59,8 @@ export async function commitRoute(
   } as const;
   const content = contentOfRoute(planned);
   const standing = (await ports.reader.at(model, generation)) ?? (await create(ports, commit, planned, content));
-  if (standing.route.intent !== planned.intent || contentOfRoute(standing.route) !== content)
+  // The content holds the intent too.
+  if (contentOfRoute(standing.route) !== content)
     throw lost(commit, `generation ${generation} was committed by intent ${standing.route.intent}`);
   await raiseRouteHint(ports.store, model, generation);
   return { generation, digest: standing.digest };

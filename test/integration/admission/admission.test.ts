@@ -25,12 +25,8 @@ function runCommand(
 
 async function kinds({ audit }: TestWorkspace): Promise<string[]> {
   const found: string[] = [];
-  for await (const entry of audit.entries(MODEL))
-    found.push(
-      entry.data['code']
-        ? `${entry.kind} ${String(entry.data['code'])} ${entry.actor}`
-        : `${entry.kind} ${entry.actor}`,
-    );
+  for await (const { kind, data, actor } of audit.entries(MODEL))
+    found.push(typeof data['code'] === 'string' ? `${kind} ${data['code']} ${actor}` : `${kind} ${actor}`);
   return found;
 }
 

@@ -5,7 +5,12 @@ import { createReleaseActivities } from '../../../activities/release/release';
 import { keys } from '../../../workflows/domain/keys';
 import type { ReleaseManifest } from '../../../workflows/domain/release';
 import { createFsStore } from '../../../infra/object-store/fs-store';
-import { canonicalBytes } from '../../../infra/object-store/digest';
+import { canonicalBytes, digestOfJson } from '../../../infra/object-store/digest';
+import { contentOfRelease } from '../../../infra/audit/effects';
+import { storeApproval } from '../../../infra/releases/approvals';
+import { signedFiles, subjectOf } from '../../../infra/releases/manifest';
+import { decisionDigest } from '../../../infra/signing/dsse';
+import { signRelease } from '../../../infra/signing/model-signing';
 import { createMemoryStore } from '../../support/memory-store';
 import {
   approve,
@@ -16,7 +21,7 @@ import {
   sampleRequest,
   sampleSpec,
 } from '../../support/release-fixture';
-import { testClock, testKeys, testPolicy, testWorkspace } from '../../support/workspace';
+import { signApproval, testClock, testKeys, testPolicy, testWorkspace } from '../../support/workspace';
 
 const unapproved = sampleSpec({ approvals: { required: 0, withinMs: 1 } });
 
@@ -171,6 +176,93 @@ describe('I2 a release serves only when signature, digest and approvals verify',
         memory.objects.set(keys.releaseManifest(MODEL, 1), canonicalBytes(manifest));
       }),
     ).toBe('RELEASE_TAMPERED');
+  });
+
+  it('refuses a manifest that the control key signed without its own registration in the log', async () => {
+    const made = await scene();
+    const manifest = await made.registry.manifest(made.ref);
+    const forge = async (change: Partial<ReleaseManifest>): Promise<string> => {
+      const forged = { ...manifest, ...change };
+      const ref = { ...made.ref, digest: digestOfJson(forged) };
+      made.memory.objects.set(keys.releaseManifest(MODEL, 1), canonicalBytes(forged));
+      made.memory.objects.set(
+        keys.releaseBundle(MODEL, 1),
+        signRelease(made.signer, subjectOf(ref), signedFiles(forged, ref.digest)),
+      );
+      return made.registry.verify(ref, 'serve').then(
+        () => 'served',
+        (error: { code: string }) => error.code,
+      );
+    };
+    expect(await forge({})).toBe('served');
+    expect(await forge({ approvalsRequired: 0 })).toBe('RELEASE_TAMPERED');
+    const data = { content: contentOfRelease(manifest) };
+    const other = await made.audit.append(MODEL, {
+      ...{
+        id: 'other',
+        kind: 'monitor.looked',
+        actor: 'process:control',
+        summary: 'not a registration',
+        data,
+        evidence: [],
+      },
+    });
+    expect(await forge({ audit: other })).toBe('RELEASE_TAMPERED');
+  });
+
+  it('refuses a signature that covers other files, or more', async () => {
+    const made = await scene();
+    const manifest = await made.registry.manifest(made.ref);
+    const right = signedFiles(manifest, made.ref.digest);
+    const verifyWith = async (files: typeof right): Promise<string> => {
+      made.memory.objects.set(keys.releaseBundle(MODEL, 1), signRelease(made.signer, subjectOf(made.ref), files));
+      return made.registry.verify(made.ref, 'serve').then(
+        () => 'served',
+        (error: { code: string }) => error.code,
+      );
+    };
+    expect(await verifyWith(right)).toBe('served');
+    expect(await verifyWith(right.slice(1))).toBe('RELEASE_TAMPERED');
+    expect(await verifyWith(right.map((file) => ({ ...file, digest: made.ref.digest })))).toBe('RELEASE_TAMPERED');
+    expect(await verifyWith([...right, { name: 'extra', digest: made.ref.digest }])).toBe('RELEASE_TAMPERED');
+  });
+
+  it('I3 does not count approvals of another release that were put beside this one', async () => {
+    const made = await scene();
+    await publishRelease(made, { run: runId(2) });
+    const stored = (version: number): string[] =>
+      [...made.memory.objects.keys()].filter((key) => key.startsWith(keys.approvals(MODEL, version)));
+    for (const key of stored(1)) made.memory.objects.delete(key);
+    for (const key of stored(2))
+      made.memory.objects.set(
+        key.replace(keys.approvals(MODEL, 2), keys.approvals(MODEL, 1)),
+        made.memory.objects.get(key)!,
+      );
+    expect(stored(1)).toHaveLength(2);
+    await expect(made.registry.verify(made.ref, 'serve')).rejects.toThrow('an approval of another release');
+  });
+
+  it('I3 does not count the approval of who started the run, even when it was recorded', async () => {
+    const made = await scene();
+    const { ref, evidence } = await publishRelease(made, { run: runId(2), approvers: [testKeys.ana] });
+    const envelope = signApproval(testKeys.developer, { release: ref, evidence });
+    const data = { approval: decisionDigest(envelope), decision: 'approve' };
+    const audit = await made.audit.append(MODEL, {
+      ...{ id: 'forced', kind: 'approval.recorded', actor: 'person:developer', summary: 'forced', data, evidence: [] },
+    });
+    await storeApproval(made.store, ref, { envelope, audit });
+    await expect(made.registry.verify(ref, 'serve')).rejects.toThrow('person:developer started the run');
+  });
+
+  it('I7 is registered and approved in the log before it is there', async () => {
+    const memory = createMemoryStore();
+    const seen: string[] = [];
+    memory.fault = (operation, key) => {
+      if (operation === 'create' && !key.startsWith('blobs/')) seen.push(key.split('/')[0]!);
+      return 'none';
+    };
+    await publishRelease(testWorkspace({ store: memory }), { approvers: [testKeys.ana] });
+    expect(seen).toEqual(['audit', 'audit', 'releases', 'releases', 'audit', 'releases']);
   });
 
   it('refuses a release whose approvals are too few, or whose entries are gone', async () => {

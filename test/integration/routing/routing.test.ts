@@ -15,7 +15,7 @@ interface Scene extends TestWorkspace {
   readonly first: ReleaseRef;
   readonly second: ReleaseRef;
   /** Commits on the newest generation; returns the generation made. */
-  serve(champion: ReleaseRef, changes?: Partial<RoutePlan>): Promise<number>;
+  readonly serve: (champion: ReleaseRef, changes?: Partial<RoutePlan>) => Promise<number>;
 }
 
 async function scene(): Promise<Scene> {
