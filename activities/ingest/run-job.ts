@@ -14,7 +14,7 @@ import {
 import { boundariesOf, checkBudget, markDuplicates, stageRows, writeQuarantine } from './rows';
 import { digestRows } from './rows-digest';
 import { profileSnapshot } from './snapshot-profile';
-import { findFiles, openSource, unreadable } from './source';
+import { findFiles, messageOf, openSource, unreadable } from './source';
 import { measureSplits, SPLITS, splitRows, writeSplit } from './splits';
 
 /** Reads the source into `folder`. Whatever is wrong with the data is in the report; it throws only where Slipway is wrong. */
@@ -70,10 +70,7 @@ async function ingestFiles({ db, job, folder, files, bad, onProgress }: IngestCo
 
 /** DuckDB's names for what a file, not a query, is to blame for. Its other errors are defects of ours. */
 function isDataError(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    /^(IO|Invalid Input|Invalid|Conversion|Out of Range|Serialization|Out of Memory|TransactionContext) Error/.test(
-      error.message,
-    )
+  return /^(IO|Invalid Input|Invalid|Conversion|Out of Range|Serialization|Out of Memory|TransactionContext) Error/.test(
+    messageOf(error),
   );
 }

@@ -102,8 +102,13 @@ async function reading<T>(file: string, read: () => Promise<T>): Promise<T> {
 /** DuckDB's first line says what is wrong; the rest is advice about its own options, and may quote data. */
 export function unreadable(file: string, error: unknown): SlipwayError {
   if (error instanceof SlipwayError) return error;
-  const message = (error instanceof Error ? error.message : String(error)).split('\n')[0]!.slice(0, 300);
+  const message = messageOf(error).split('\n')[0]!.slice(0, 300);
   if (message.startsWith('Out of Memory Error'))
     return new SlipwayError('DATA_LIMIT', `${basename(file)}: ${message}`, { cause: error });
   return new SlipwayError('DATA_UNREADABLE', `${file} cannot be read: ${message}`, { cause: error });
+}
+
+/** Errors of a native module need not be instances of this realm's Error. */
+export function messageOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error);
 }

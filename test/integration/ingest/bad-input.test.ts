@@ -2,7 +2,6 @@ import { copyFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createIngestActivities } from '../../../activities/ingest/create-ingest-activities';
-import { isDigest } from '../../../workflows/domain/digest';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import { openBench, ORDERS, specText, writeRows, type Bench } from './orders';
 
@@ -18,15 +17,27 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-async function refusal(
-  name: string,
-  changes: Readonly<Record<string, string>> = {},
-): Promise<{ code: string; message: string }> {
+interface Refusal {
+  readonly code: string;
+  readonly message: string;
+}
+
+const withoutFolder = (message: string): string => message.replaceAll(`${folder}/`, '');
+
+/** Of the reader itself, in this process. */
+async function refusal(name: string): Promise<Refusal> {
+  const report = await bench.read(specText(name));
+  if (report.ok) throw new Error('the source was accepted');
+  return { code: report.code, message: withoutFolder(report.message) };
+}
+
+/** Of the activity, whose reader is a child. */
+async function activityRefusal(name: string): Promise<Refusal> {
   try {
-    await bench.ingest(specText(name, changes));
+    await bench.ingest(specText(name));
   } catch (error) {
     expect(error).toBeInstanceOf(SlipwayError);
-    return { code: (error as SlipwayError).code, message: (error as Error).message.replaceAll(`${folder}/`, '') };
+    return { code: (error as SlipwayError).code, message: withoutFolder((error as Error).message) };
   }
   throw new Error('the source was accepted');
 }
@@ -35,7 +46,7 @@ describe('files that cannot be read', () => {
   it('refuses a truncated Parquet file by name', async () => {
     const path = await writeRows(bench, ORDERS, 'orders.parquet');
     await truncate(path, 5_000);
-    const { code, message } = await refusal('orders.parquet');
+    const { code, message } = await activityRefusal('orders.parquet');
     expect(code).toBe('DATA_UNREADABLE');
     expect(message).toContain('orders.parquet cannot be read');
   });
@@ -96,7 +107,7 @@ describe('columns that do not agree with the spec', () => {
 
   it('calls a missing label a label problem', async () => {
     await writeRows(bench, `SELECT * RENAME (returned AS "return") FROM (${ORDERS})`, 'orders.csv');
-    expect(await refusal('orders.csv')).toEqual({
+    expect(await activityRefusal('orders.csv')).toEqual({
       code: 'DATA_LABEL',
       message: 'orders.csv: there is no column returned; did you mean return?',
     });
@@ -104,14 +115,14 @@ describe('columns that do not agree with the spec', () => {
 
   it('refuses a label that is the same in all training rows', async () => {
     await writeRows(bench, changed('0 AS returned'), 'orders.parquet');
-    const { code, message } = await refusal('orders.parquet');
+    const { code, message } = await activityRefusal('orders.parquet');
     expect(code).toBe('DATA_LABEL');
     expect(message).toBe('the label returned is 0 in all 1801 training rows; there is nothing to learn');
   });
 
   it('names each empty split with its time, and how many rows lay in it', async () => {
     await writeRows(bench, `${ORDERS} WHERE i < 1840`, 'orders.parquet');
-    const { code, message } = await refusal('orders.parquet');
+    const { code, message } = await activityRefusal('orders.parquet');
     expect(code).toBe('DATA_EMPTY_SPLIT');
     expect(message).toBe(
       'no rows for validation (2024-02-16T00:00:00.000Z to 2024-02-23T00:00:00.000Z; 0 rows, none with a label known in time), ' +
@@ -135,33 +146,36 @@ describe('columns that do not agree with the spec', () => {
 });
 
 describe('bad rows', () => {
-  const cases: readonly [string, string, string, string][] = [
-    ['csv', 'CASE WHEN i = 9 THEN NULL ELSE "order" END AS "order"', 'order: missing', ''],
-    ['csv', `CASE WHEN i = 9 THEN 'o00003' ELSE "order" END AS "order"`, 'order: duplicate', ''],
-    ['csv', `CASE WHEN i = 9 THEN 'yesterday' ELSE placed::VARCHAR END AS placed`, 'placed: not an instant', ''],
-    ['csv', 'CASE WHEN i = 9 THEN NULL ELSE placed END AS placed', 'placed: missing', ''],
-    ['csv', `CASE WHEN i = 9 THEN 'cheap' ELSE price::VARCHAR END AS price`, 'price: not a number', ''],
-    ['csv', `CASE WHEN i = 9 THEN 'inf' ELSE price::VARCHAR END AS price`, 'price: not finite', ''],
-    ['parquet', `CASE WHEN i = 9 THEN '1e300'::DOUBLE ELSE price END AS price`, 'price: not finite', ''],
-    ['parquet', `CASE WHEN i = 9 THEN 'NaN'::DOUBLE ELSE price END AS price`, 'price: missing', ''],
-    ['parquet', 'CASE WHEN i = 9 THEN -0.01 ELSE price END AS price', 'price: outside [0, 1000]', ''],
-    ['csv', `CASE WHEN i = 9 THEN '2.5' ELSE items::VARCHAR END AS items`, 'items: not a whole number', ''],
-    ['parquet', 'CASE WHEN i = 9 THEN 2.5 ELSE items::DOUBLE END AS items', 'items: not a whole number', ''],
-    ['parquet', 'CASE WHEN i = 9 THEN 11 ELSE items END AS items', 'items: outside [0, 10]', ''],
-    ['parquet', `CASE WHEN i = 9 THEN 'IT' ELSE country END AS country`, 'country: not one of the declared values', ''],
-    ['parquet', `CASE WHEN i = 9 THEN '' ELSE country END AS country`, 'country: missing', ''],
-    ['csv', `CASE WHEN i = 9 THEN 'perhaps' ELSE gift::VARCHAR END AS gift`, 'gift: not true or false', ''],
-    ['csv', `CASE WHEN i = 9 THEN '12:30' ELSE local::VARCHAR END AS local`, 'local: not an instant', ''],
-    ['parquet', 'CASE WHEN i = 9 THEN 2 ELSE returned END AS returned', 'returned: not 0 or 1', ''],
-    ['csv', `CASE WHEN i = 9 THEN 'maybe' ELSE returned::VARCHAR END AS returned`, 'returned: not 0 or 1', ''],
-    ['parquet', 'CASE WHEN i = 9 THEN NULL ELSE known END AS known', 'known: missing, though the label is there', ''],
+  const cases: readonly [string, string, string][] = [
+    ['csv', 'order: missing', 'CASE WHEN i = 9 THEN NULL ELSE "order" END AS "order"'],
+    ['csv', 'order: duplicate', `CASE WHEN i = 9 THEN 'o00003' ELSE "order" END AS "order"`],
+    ['csv', 'placed: not an instant', `CASE WHEN i = 9 THEN 'yesterday' ELSE placed::VARCHAR END AS placed`],
+    ['csv', 'placed: missing', 'CASE WHEN i = 9 THEN NULL ELSE placed END AS placed'],
+    ['csv', 'price: not a number', `CASE WHEN i = 9 THEN 'cheap' ELSE price::VARCHAR END AS price`],
+    ['csv', 'price: not finite', `CASE WHEN i = 9 THEN 'inf' ELSE price::VARCHAR END AS price`],
+    ['parquet', 'price: not finite', `CASE WHEN i = 9 THEN '1e300'::DOUBLE ELSE price END AS price`],
+    ['parquet', 'price: missing', `CASE WHEN i = 9 THEN 'NaN'::DOUBLE ELSE price END AS price`],
+    ['parquet', 'price: outside [0, 1000]', 'CASE WHEN i = 9 THEN -0.01 ELSE price END AS price'],
+    ['csv', 'items: not a whole number', `CASE WHEN i = 9 THEN '2.5' ELSE items::VARCHAR END AS items`],
+    ['parquet', 'items: not a whole number', 'CASE WHEN i = 9 THEN 2.5 ELSE items::DOUBLE END AS items'],
+    ['parquet', 'items: outside [0, 10]', 'CASE WHEN i = 9 THEN 11 ELSE items END AS items'],
+    ['parquet', 'country: not one of the declared values', `CASE WHEN i = 9 THEN 'IT' ELSE country END AS country`],
+    ['parquet', 'country: missing', `CASE WHEN i = 9 THEN '' ELSE country END AS country`],
+    ['csv', 'gift: not true or false', `CASE WHEN i = 9 THEN 'perhaps' ELSE gift::VARCHAR END AS gift`],
+    ['csv', 'local: not an instant', `CASE WHEN i = 9 THEN '12:30' ELSE local::VARCHAR END AS local`],
+    ['parquet', 'returned: not 0 or 1', 'CASE WHEN i = 9 THEN 2 ELSE returned END AS returned'],
+    ['csv', 'returned: not 0 or 1', `CASE WHEN i = 9 THEN 'maybe' ELSE returned::VARCHAR END AS returned`],
+    ['parquet', 'known: missing, though the label is there', 'CASE WHEN i = 9 THEN NULL ELSE known END AS known'],
   ];
-  it.each(cases)('in %s with %s are in quarantine as %j', async (format, replace, reason) => {
+  it.each(cases)('in a %s file are in quarantine as %j', async (format, reason, replace) => {
     await writeRows(bench, changed(replace), `orders.${format}`);
-    const { result, manifest } = await bench.ingest(specText(`orders.${format}`));
-    expect(manifest.quarantine.reasons).toEqual({ [reason]: 1 });
-    expect(result.rows).toMatchObject({ train: 1_800, quarantined: 1 });
-    expect(isDigest(manifest.quarantine.blob)).toBe(true);
+    const report = await bench.read(specText(`orders.${format}`));
+    expect(report).toMatchObject({
+      ok: true,
+      quarantine: { rows: 1 },
+      snapshot: { splits: { train: { rows: 1_800 } } },
+    });
+    expect(report.quarantine.reasons).toEqual({ [reason]: 1 });
   });
 
   it('that are no lines of a CSV file are in quarantine as they came', async () => {
@@ -202,7 +216,7 @@ describe('bad rows', () => {
       ),
       'orders.parquet',
     );
-    const { code, message } = await refusal('orders.parquet');
+    const { code, message } = await activityRefusal('orders.parquet');
     expect(code).toBe('DATA_QUARANTINE');
     expect(message).toMatch(
       /^25 of 2400 rows are bad \(1\.04 %; the budget is 1 %\): price: outside \[0, 1000\] \(20\), country: not one of the declared values \(5\)\. The bad rows with their reasons are blob sha256:/,

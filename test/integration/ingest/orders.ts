@@ -1,6 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createIngestActivities } from '../../../activities/ingest/create-ingest-activities';
+import type { IngestReport } from '../../../activities/ingest/job';
+import { runIngestJob } from '../../../activities/ingest/run-job';
 import { quoteText, withDuckDb, type DuckDb, type Row } from '../../../infra/data/duckdb';
 import { createBlobStore } from '../../../infra/object-store/blobs';
 import { createFsStore } from '../../../infra/object-store/fs-store';
@@ -47,6 +49,8 @@ export interface Bench {
   sql(statement: string): Promise<void>;
   rows<T extends Row>(statement: string): Promise<T[]>;
   request(spec: string, change?: Partial<RunRequest>): Promise<RunRequest>;
+  /** In this process, where the child and the store are not the subject. */
+  read(spec: string): Promise<IngestReport>;
   ingest(
     spec: string,
     change?: Partial<RunRequest>,
@@ -83,6 +87,15 @@ export async function openBench(folder: string): Promise<Bench> {
     request,
     sql: (statement) => inDuckDb((db) => db.run(statement)),
     rows: (statement) => inDuckDb((db) => db.rows(statement)),
+    read: (spec) => {
+      const job = {
+        spec: parseSpec(spec, { file: join(folder, 'model.yaml') }),
+        asOf: AS_OF,
+        threads: 1,
+        memoryMb: 512,
+      };
+      return runIngestJob(job, folder, () => undefined);
+    },
     ingest: async (spec, change) => {
       const result = await activities.ingest({ request: await request(spec, change) });
       const manifest = await blobs.getJson<SnapshotManifest>(result.manifest);
