@@ -75,14 +75,11 @@ async function sendRelease(
     args: [input],
   });
   try {
-    return await ports.client.workflow.executeUpdateWithStart<Workflow, Receipt, [Envelope]>(
-      releaseUpdate,
-      {
-        updateId: id,
-        args: [envelope],
-        startWorkflowOperation,
-      },
-    );
+    return await ports.client.workflow.executeUpdateWithStart<Workflow, Receipt, [Envelope]>(releaseUpdate, {
+      updateId: id,
+      args: [envelope],
+      startWorkflowOperation,
+    });
   } catch (error) {
     throw asSlipwayError(error);
   }

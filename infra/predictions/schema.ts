@@ -20,7 +20,13 @@ export const PREDICTION_COLUMNS = {
 } as const;
 
 /** `timestamp` features are kept as epoch ms. */
-export const INPUT_COLUMN_TYPES = { number: 'DOUBLE', integer: 'BIGINT', category: 'VARCHAR', boolean: 'BOOLEAN', timestamp: 'BIGINT' } as const;
+export const INPUT_COLUMN_TYPES = {
+  number: 'DOUBLE',
+  integer: 'BIGINT',
+  category: 'VARCHAR',
+  boolean: 'BOOLEAN',
+  timestamp: 'BIGINT',
+} as const;
 
 /** Columns of label files under `keys.labels`; the newest `known_at` of a request counts. */
 export const LABEL_COLUMNS = {

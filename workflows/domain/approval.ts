@@ -21,7 +21,10 @@ export interface RecordedApproval {
   readonly at: string;
 }
 
-export type Quorum = { readonly state: 'waiting'; readonly missing: number } | { readonly state: 'approved' } | { readonly state: 'rejected'; readonly by: string };
+export type Quorum =
+  | { readonly state: 'waiting'; readonly missing: number }
+  | { readonly state: 'approved' }
+  | { readonly state: 'rejected'; readonly by: string };
 
 /** A quorum is of distinct people; one rejection ends it. */
 export function judgeQuorum(recorded: readonly RecordedApproval[], required: number): Quorum {

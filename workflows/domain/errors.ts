@@ -9,7 +9,12 @@ export interface ErrorKind {
   readonly advice: string;
 }
 
-const kind = (http: number, exit: number, retryable: boolean, advice: string): ErrorKind => ({ http, exit, retryable, advice });
+const kind = (http: number, exit: number, retryable: boolean, advice: string): ErrorKind => ({
+  http,
+  exit,
+  retryable,
+  advice,
+});
 
 /**
  * The one catalogue of error codes; docs/errors.md is held against it by a test. Exit codes: 2 usage or spec, 3 data,
@@ -21,17 +26,37 @@ export const ERRORS = {
   CONFIG_INVALID: kind(500, 2, false, 'Correct the setting named in the message; `slipway doctor` lists them all.'),
   DATA_UNREADABLE: kind(422, 3, false, 'Check that the file is whole and of the declared format.'),
   DATA_SCHEMA: kind(422, 3, false, 'Make the source and the declared columns agree.'),
-  DATA_QUARANTINE: kind(422, 3, false, 'Look at the quarantine file named in the message, mend the source or the ranges.'),
+  DATA_QUARANTINE: kind(
+    422,
+    3,
+    false,
+    'Look at the quarantine file named in the message, mend the source or the ranges.',
+  ),
   DATA_EMPTY_SPLIT: kind(422, 3, false, 'Widen the data window, or shorten validation and holdout.'),
-  DATA_LIMIT: kind(422, 3, false, 'Reading the data went past its memory or time limit; shorten the window, or give the compute worker more.'),
+  DATA_LIMIT: kind(
+    422,
+    3,
+    false,
+    'Reading the data went past its memory or time limit; shorten the window, or give the compute worker more.',
+  ),
   DATA_LABEL: kind(422, 3, false, 'The label column must exist and hold more than one value.'),
   TRAINING_FAILED: kind(500, 3, false, 'Read the trainer output named in the message.'),
-  TRAINING_LIMIT: kind(500, 3, false, 'The trainer went past its memory, time or output limit; raise the limit in the spec or shrink the model.'),
+  TRAINING_LIMIT: kind(
+    500,
+    3,
+    false,
+    'The trainer went past its memory, time or output limit; raise the limit in the spec or shrink the model.',
+  ),
   MODEL_UNREADABLE: kind(422, 3, false, 'Export the model again as ONNX without external data.'),
-  MODEL_SIGNATURE: kind(422, 3, false, 'Make the graph\'s inputs and output agree with the signature.'),
+  MODEL_SIGNATURE: kind(422, 3, false, "Make the graph's inputs and output agree with the signature."),
   KEY_UNKNOWN: kind(403, 4, false, 'Use a key that the workspace trusts; `slipway keys list` shows them.'),
   KEY_REVOKED: kind(403, 4, false, 'The key was revoked or listed as compromised; use another.'),
-  SIGNATURE_INVALID: kind(403, 4, false, 'The document was changed after it was signed, or signed for another purpose; sign it again.'),
+  SIGNATURE_INVALID: kind(
+    403,
+    4,
+    false,
+    'The document was changed after it was signed, or signed for another purpose; sign it again.',
+  ),
   ROLE_MISSING: kind(403, 4, false, 'Ask for the role on this project, or let somebody who has it do this.'),
   WORKSPACE_MISMATCH: kind(403, 4, false, 'The document is for another workspace; sign one for this one.'),
   COMMAND_EXPIRED: kind(403, 4, false, 'Sign and send the command again.'),
@@ -39,12 +64,32 @@ export const ERRORS = {
   COMMAND_REFUSED: kind(409, 4, false, 'The message says what stands against it.'),
   APPROVAL_SELF: kind(403, 4, false, 'Somebody who did not start or train the run must approve it.'),
   APPROVAL_DUPLICATE: kind(409, 4, false, 'This person has decided already; another person is needed.'),
-  APPROVAL_MISMATCH: kind(409, 4, false, 'The approval names another release or evidence; approve what `slipway status` shows.'),
+  APPROVAL_MISMATCH: kind(
+    409,
+    4,
+    false,
+    'The approval names another release or evidence; approve what `slipway status` shows.',
+  ),
   APPROVAL_LATE: kind(409, 4, false, 'The run no longer waits for approval; start a new one.'),
-  RELEASE_TAMPERED: kind(500, 4, false, 'Bytes and signature disagree; restore the release from a backup, and find out who changed it.'),
+  RELEASE_TAMPERED: kind(
+    500,
+    4,
+    false,
+    'Bytes and signature disagree; restore the release from a backup, and find out who changed it.',
+  ),
   RELEASE_UNAPPROVED: kind(403, 4, false, 'The release lacks valid approvals for this workspace.'),
-  AUDIT_BROKEN: kind(500, 4, false, 'The audit chain was changed; the message names the entry. Keep the store as it is and investigate.'),
-  GATES_FAILED: kind(422, 5, false, 'Read the gates in `slipway status`; train a better model or change the spec in review.'),
+  AUDIT_BROKEN: kind(
+    500,
+    4,
+    false,
+    'The audit chain was changed; the message names the entry. Keep the store as it is and investigate.',
+  ),
+  GATES_FAILED: kind(
+    422,
+    5,
+    false,
+    'Read the gates in `slipway status`; train a better model or change the spec in review.',
+  ),
   ROLLOUT_FAILED: kind(409, 5, false, 'The canary was taken back; its verdicts are in `slipway history`.'),
   STORE_UNAVAILABLE: kind(503, 6, true, 'The object store does not answer; nothing was lost, and it is tried again.'),
   STORE_CONFLICT: kind(409, 6, true, 'Another writer was first; read again and decide anew.'),
@@ -57,10 +102,20 @@ export const ERRORS = {
   NOT_FOUND: kind(404, 7, false, 'Check the name; `slipway status` lists what exists.'),
   MODEL_UNKNOWN: kind(404, 7, false, 'Check the name; GET /v2/repository/index lists the models that are served.'),
   MODEL_NOT_READY: kind(503, 6, true, 'The release is being loaded; try again shortly.'),
-  REQUEST_INVALID: kind(400, 2, false, 'Send a V2 inference request that has the model\'s inputs; GET the model\'s metadata.'),
+  REQUEST_INVALID: kind(
+    400,
+    2,
+    false,
+    "Send a V2 inference request that has the model's inputs; GET the model's metadata.",
+  ),
   REQUEST_TOO_LARGE: kind(413, 2, false, 'Send fewer rows in one request.'),
   INPUT_INVALID: kind(422, 2, false, 'Send values within the declared type, unit, range and categories.'),
-  INFERENCE_FAILED: kind(500, 6, false, 'The model failed on this input; the request is counted as an error of its arm.'),
+  INFERENCE_FAILED: kind(
+    500,
+    6,
+    false,
+    'The model failed on this input; the request is counted as an error of its arm.',
+  ),
   OVERLOADED: kind(503, 6, true, 'Try again after the time in Retry-After.'),
   INTERNAL: kind(500, 70, false, 'This is a defect of Slipway; report it with the message.'),
 } as const satisfies Record<string, ErrorKind>;

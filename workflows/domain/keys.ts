@@ -17,7 +17,8 @@ export const keys = {
   checkpoints: (model: ModelName, run: string): string => `runs/${model}/${run}/checkpoints/`,
   releases: (model: ModelName): string => `releases/${model}/`,
   releaseManifest: (model: ModelName, version: number): string => `releases/${model}/${padded(version)}/manifest.json`,
-  releaseBundle: (model: ModelName, version: number): string => `releases/${model}/${padded(version)}/bundle.sigstore.json`,
+  releaseBundle: (model: ModelName, version: number): string =>
+    `releases/${model}/${padded(version)}/bundle.sigstore.json`,
   approvals: (model: ModelName, version: number): string => `releases/${model}/${padded(version)}/approvals/`,
   approval: (model: ModelName, version: number, digest: Digest): string =>
     `releases/${model}/${padded(version)}/approvals/${digest.slice('sha256:'.length)}.json`,
@@ -27,15 +28,18 @@ export const keys = {
   audit: (model: ModelName): string => `audit/${model}/`,
   auditEntry: (model: ModelName, sequence: number): string => `audit/${model}/${padded(sequence)}.json`,
   auditCheckpoints: (model: ModelName): string => `audit/${model}/checkpoints/`,
-  auditCheckpoint: (model: ModelName, sequence: number): string => `audit/${model}/checkpoints/${padded(sequence)}.json`,
+  auditCheckpoint: (model: ModelName, sequence: number): string =>
+    `audit/${model}/checkpoints/${padded(sequence)}.json`,
   observations: (model: ModelName, generation: number): string => `observations/${model}/${padded(generation)}/`,
   observation: (model: ModelName, generation: number, incarnation: string): string =>
     `observations/${model}/${padded(generation)}/${incarnation}.json`,
-  breakerEvents: (model: ModelName, generation: number): string => `observations/${model}/${padded(generation)}/breaker/`,
+  breakerEvents: (model: ModelName, generation: number): string =>
+    `observations/${model}/${padded(generation)}/breaker/`,
   breakerEvent: (model: ModelName, generation: number, incarnation: string): string =>
     `observations/${model}/${padded(generation)}/breaker/${incarnation}.json`,
   predictions: (model: ModelName): string => `predictions/${model}/`,
-  predictionPart: (model: ModelName, day: string, part: string): string => `predictions/${model}/dt=${day}/${part}.parquet`,
+  predictionPart: (model: ModelName, day: string, part: string): string =>
+    `predictions/${model}/dt=${day}/${part}.parquet`,
   labels: (model: ModelName): string => `labels/${model}/`,
   labelPart: (model: ModelName, day: string, part: string): string => `labels/${model}/dt=${day}/${part}.parquet`,
   monitorLooks: (model: ModelName): string => `monitor/${model}/looks/`,

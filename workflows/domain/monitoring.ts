@@ -17,7 +17,15 @@ export interface MonitorReport {
 }
 
 /** Ordered by importance: bad data first (a retrain would learn it), then what a retrain can mend. */
-export const MONITOR_DECISIONS = ['healthy', 'not-measurable', 'data-broken', 'drifted', 'decayed', 'cooling-down', 'retrain'] as const;
+export const MONITOR_DECISIONS = [
+  'healthy',
+  'not-measurable',
+  'data-broken',
+  'drifted',
+  'decayed',
+  'cooling-down',
+  'retrain',
+] as const;
 export type MonitorDecision = (typeof MONITOR_DECISIONS)[number];
 
 export interface LookResult {

@@ -2,7 +2,9 @@ import { canonicalJson, type Digest } from './digest';
 import type { ImportedModel, RunRequest } from './run';
 
 /** What makes two runs the same: a start with the same identity and attempt joins the run that exists. */
-export type RunIdentity = Pick<RunRequest, 'model' | 'commit' | 'spec' | 'asOf'> & { readonly imported: ImportedModel | null };
+export type RunIdentity = Pick<RunRequest, 'model' | 'commit' | 'spec' | 'asOf'> & {
+  readonly imported: ImportedModel | null;
+};
 
 /** Canonical bytes of an identity, as text; hash them with SHA-256 for `runId`. A model from elsewhere is part of it. */
 export function runIdentityText(identity: RunIdentity): string {

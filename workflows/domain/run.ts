@@ -71,7 +71,11 @@ export interface SnapshotManifest {
   readonly asOf: string;
   /** Parquet blobs: the declared columns under their own names, sorted by event time, then id. */
   readonly splits: Readonly<Record<SplitName, SnapshotSplit>>;
-  readonly quarantine: { readonly rows: number; readonly blob: Digest | null; readonly reasons: Readonly<Record<string, number>> };
+  readonly quarantine: {
+    readonly rows: number;
+    readonly blob: Digest | null;
+    readonly reasons: Readonly<Record<string, number>>;
+  };
   /** Rows that are good but belong to no split, by why: `outsideWindow`, `immature` (label not known when the next split began), `unlabelled`. */
   readonly leftOut: Readonly<Record<string, number>>;
   readonly profile: Digest;
@@ -147,7 +151,17 @@ export interface JudgedGates {
   readonly audit: AuditRef;
 }
 
-export const RUN_OUTCOMES = ['promoted', 'gates-failed', 'rejected', 'expired', 'rolled-back', 'inconclusive', 'cancelled', 'refused', 'failed'] as const;
+export const RUN_OUTCOMES = [
+  'promoted',
+  'gates-failed',
+  'rejected',
+  'expired',
+  'rolled-back',
+  'inconclusive',
+  'cancelled',
+  'refused',
+  'failed',
+] as const;
 export type RunOutcome = (typeof RUN_OUTCOMES)[number];
 
 export interface RunResult {

@@ -76,8 +76,7 @@ export interface LabelSpec {
 
 /** What keeps a caller on one arm. `request` is the request id: every request is a caller of its own. */
 export type AssignmentSpec =
-  | { readonly source: 'request' }
-  | { readonly source: 'header' | 'parameter' | 'feature'; readonly name: string };
+  { readonly source: 'request' } | { readonly source: 'header' | 'parameter' | 'feature'; readonly name: string };
 
 export interface TrainingSpec {
   readonly queue: 'compute' | 'gpu';
@@ -123,7 +122,12 @@ export const HIGHER_IS_BETTER: Readonly<Record<MetricName, boolean>> = {
 };
 
 export type GateSpec =
-  | { readonly kind: 'threshold'; readonly metric: MetricName; readonly min: number | null; readonly max: number | null }
+  | {
+      readonly kind: 'threshold';
+      readonly metric: MetricName;
+      readonly min: number | null;
+      readonly max: number | null;
+    }
   /** Better than predicting the training mean, by at least `by` (in the metric's unit). */
   | { readonly kind: 'baseline'; readonly metric: MetricName; readonly by: number }
   /** Not worse than the champion on the same holdout rows by more than `margin`, at `confidence` over days. */
