@@ -35,17 +35,22 @@ export function advantageOf(day: PairedDay): number {
   return day.championLoss > 0 ? (day.championLoss - day.challengerLoss) / day.championLoss : 0;
 }
 
-/** ln of the capital of bets that the mean day is above `mean`; an e-value against "mean day <= mean". */
-export function logCapitalAbove(advantages: readonly number[], mean: number, limit: number): number {
+/**
+ * ln of the capital of bets that the mean day is above `mean`; an e-value against "mean day <= mean". `times`: as if the same days
+ * had come so often, for projections.
+ */
+export function logCapitalAbove(advantages: readonly number[], mean: number, limit: number, times = 1): number {
+  const room = limit + mean;
   return logMeanExp(
-    BETS.map((bet) => sumOf(advantages, (x) => Math.log1p((bet * (clip(x, limit) - mean)) / (limit + mean)))),
+    BETS.map((bet) => times * sumOf(advantages, (x) => Math.log1p((bet * (clip(x, limit) - mean)) / room))),
   );
 }
 
 /** ln of the capital of bets that the mean day is below `mean`; an e-value against "mean day >= mean". */
-export function logCapitalBelow(advantages: readonly number[], mean: number, limit: number): number {
+export function logCapitalBelow(advantages: readonly number[], mean: number, limit: number, times = 1): number {
+  const room = limit - mean;
   return logMeanExp(
-    BETS.map((bet) => sumOf(advantages, (x) => Math.log1p((bet * (mean - clip(x, limit))) / (limit - mean)))),
+    BETS.map((bet) => times * sumOf(advantages, (x) => Math.log1p((bet * (mean - clip(x, limit))) / room))),
   );
 }
 

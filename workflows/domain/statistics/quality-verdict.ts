@@ -52,10 +52,8 @@ function describe(spec: QualityCheckSpec, days: number, mean: number | null): st
 function whatResolves(spec: QualityCheckSpec, advantages: readonly number[], goal: number, limit: number): string {
   const days = advantages.length;
   if (days === 0) return `matured labels: at least ${spec.minDays} days`;
-  const repeated = (factor: number): readonly number[] =>
-    Array.from({ length: Math.round(days * factor) }, (_, at) => advantages[at % days]!);
-  const at = (factor: number): number =>
-    Math.max(logCapitalAbove(repeated(factor), goal, limit), logCapitalBelow(repeated(factor), -spec.margin, limit));
+  const at = (times: number): number =>
+    Math.max(logCapitalAbove(advantages, goal, limit, times), logCapitalBelow(advantages, -spec.margin, limit, times));
   const factor = growthToSettle(at, spec.alpha);
   if (factor === null) return 'the arms are too alike to tell on matured labels';
   return `about ${Math.max(1, spec.minDays - days, Math.ceil(days * (factor - 1)))} more matured days`;
