@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto';
+import type { Client } from '@temporalio/client';
+import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { workflowBundlePath } from '../../infra/temporal/bundle';
+import type { CommandAction } from '../../workflows/domain/approval';
+import type { Envelope } from '../../workflows/domain/envelope';
+import { TASK_QUEUES, type TaskQueue, workflowIds } from '../../workflows/domain/names';
+import type { ReleaseRef } from '../../workflows/domain/release';
+import type { RunRequest } from '../../workflows/domain/run';
+import { commandUpdate, DEPLOYMENT, type DeploymentInput, type DeploymentStatus, releaseUpdate, statusQuery } from '../../workflows/deployment.messages';
+import { LIFECYCLE, type LifecycleInput, type LifecycleStatus, type Receipt } from '../../workflows/lifecycle.messages';
+import { activitiesOfWorlds, fakeCommand, FakeWorld } from './fake-world';
+
+export interface Server {
+  readonly client: Client;
+  readonly nativeConnection: NativeConnection;
+  readonly namespace?: string | undefined;
+}
+
+/** Workers of the real workflow code over fake activities, and the calls that tests make. Each test has a model of its own. */
+export class WorkflowBench {
+  readonly worlds = new Map<string, FakeWorld>();
+  private readonly workers: { worker: Worker; run: Promise<void> }[] = [];
+
+  constructor(private readonly server: Server) {}
+
+  get client(): Client {
+    return this.server.client;
+  }
+
+  /** Workers for the queues; leaving one out is a worker that is away. */
+  async startWorkers(queues: readonly TaskQueue[] = [TASK_QUEUES.control, TASK_QUEUES.compute], options: Partial<WorkerOptions> = {}): Promise<void> {
+    for (const taskQueue of queues) {
+      const worker = await Worker.create({
+        connection: this.server.nativeConnection,
+        ...(this.server.namespace === undefined ? {} : { namespace: this.server.namespace }),
+        taskQueue,
+        activities: activitiesOfWorlds(this.worlds),
+        ...(taskQueue === TASK_QUEUES.control ? { workflowBundle: { codePath: await workflowBundlePath() } } : {}),
+        maxHeartbeatThrottleInterval: 200,
+        ...options,
+      });
+      this.workers.push({ worker, run: worker.run() });
+    }
+  }
+
+  async stopWorkers(): Promise<void> {
+    const workers = this.workers.splice(0);
+    for (const { worker } of workers) worker.shutdown();
+    await Promise.all(workers.map(({ run }) => run));
+  }
+
+  world(): FakeWorld {
+    const model = `test/m-${randomUUID().slice(0, 12)}`;
+    const world = new FakeWorld(model);
+    this.worlds.set(model, world);
+    return world;
+  }
+
+  async startLifecycle(request: RunRequest) {
+    const input: LifecycleInput = { request, command: fakeCommand(request.model, 'run', { run: request.run }) };
+    return this.client.workflow.start(LIFECYCLE, {
+      workflowId: workflowIds.lifecycle(request.model, request.run),
+      taskQueue: TASK_QUEUES.control,
+      args: [input],
+    });
+  }
+
+  async startDeployment(model: string, over: Partial<DeploymentInput> = {}) {
+    return this.client.workflow.start(DEPLOYMENT, {
+      workflowId: workflowIds.deployment(model),
+      taskQueue: TASK_QUEUES.control,
+      args: [{ model, queue: [], seen: [], ...over }],
+    });
+  }
+
+  async command(model: string, action: CommandAction, args: Readonly<Record<string, unknown>> = {}, updateId: string = randomUUID(), signer?: string): Promise<Receipt> {
+    const handle = this.client.workflow.getHandle(workflowIds.deployment(model));
+    return handle.executeUpdate<Receipt, [Envelope]>(commandUpdate, { args: [fakeCommand(model, action, args, signer)], updateId });
+  }
+
+  async release(release: ReleaseRef, run: string | null = null, updateId: string = release.digest): Promise<Receipt> {
+    const handle = this.client.workflow.getHandle(workflowIds.deployment(release.model));
+    return handle.executeUpdate<Receipt, [Envelope]>(releaseUpdate, { args: [fakeCommand(release.model, 'release', { release, run })], updateId });
+  }
+
+  async deploymentStatus(model: string): Promise<DeploymentStatus> {
+    return this.client.workflow.getHandle(workflowIds.deployment(model)).query<DeploymentStatus>(statusQuery);
+  }
+
+  async lifecycleStatus(request: RunRequest): Promise<LifecycleStatus> {
+    return this.client.workflow.getHandle(workflowIds.lifecycle(request.model, request.run)).query<LifecycleStatus>(statusQuery);
+  }
+}
+
+/** Looks again until it holds. Throws with what was seen last. */
+export async function eventually<T>(look: () => T | Promise<T>, holds: (seen: T) => boolean, timeoutMs = 20_000): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const seen = await look();
+    if (holds(seen)) return seen;
+    if (Date.now() > deadline) throw new Error(`did not come to hold in ${timeoutMs} ms; last seen: ${JSON.stringify(seen)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
