@@ -32,7 +32,7 @@ export async function decay(demo: Demo, looks: Look[]): Promise<void> {
   }
   const calibration = decided?.report.calibration;
   ledger.must(
-    'the monitor starts a retrain, on labels and not on inputs',
+    'the monitor starts a retrain because the scores left the labels',
     calibration?.outcome === 'fail',
     decided ? `${dayOf(decided.asOfMs)}: ${calibration?.detail ?? ''}` : 'no retrain by 1 June',
   );
