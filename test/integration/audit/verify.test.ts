@@ -185,6 +185,15 @@ describe('I7 verification of the audit log', () => {
     ).toEqual(['effect']);
   });
 
+  it('finds a route that the control key signed anew under the entry of another', async () => {
+    const kinds = await kindsAfter(async ({ memory, reader, signer }) => {
+      const { route } = (await reader.at(MODEL, 1))!;
+      const forged = { ...route, salt: 'chosen' };
+      memory.objects.set(keys.route(MODEL, 1), canonicalBytes(signer.sign(PAYLOAD_TYPES.route, forged)));
+    });
+    expect(kinds).toEqual(['effect']);
+  });
+
   it('finds an approval that was put there without an entry', async () => {
     const kinds = await kindsAfter(({ memory }) => {
       const [key] = [...memory.objects.keys()].filter((name) => name.startsWith(keys.approvals(MODEL, 1)));

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createRoutingActivities, type RoutingActivities } from '../../../activities/routing/routing';
 import type { RoutePlan } from '../../../workflows/deployment.activities';
 import { keys } from '../../../workflows/domain/keys';
@@ -5,6 +8,7 @@ import type { ReleaseRef } from '../../../workflows/domain/release';
 import type { ModelHistory } from '../../../infra/audit/history';
 import { readHistory } from '../../../infra/audit/history';
 import { servedAt } from '../../../infra/audit/served-at';
+import { createFsStore } from '../../../infra/object-store/fs-store';
 import { createMemoryStore, type MemoryStore } from '../../support/memory-store';
 import { approve, MODEL, publishRelease, runId, sampleSpec } from '../../support/release-fixture';
 import { testKeys, testPolicy, testWorkspace, type TestWorkspace } from '../../support/workspace';
@@ -201,6 +205,50 @@ describe('a committed route', () => {
     });
     expect(three?.route.salt).toBe(two?.route.salt);
     expect(three?.route.previous).toBe(two?.digest);
+  });
+});
+
+describe('I4 a rollback', () => {
+  it('needs no training, data or compute: from the store alone, verified and committed well within two seconds', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'slipway-rollback-'));
+    try {
+      const store = createFsStore(folder);
+      const workspace = testWorkspace({ store });
+      const { ref: first } = await publishRelease(workspace, { run: runId(1) });
+      const { ref: second } = await publishRelease(workspace, { run: runId(2) });
+      const plan = (onGeneration: number, champion: ReleaseRef): RoutePlan => ({
+        ...{
+          model: MODEL,
+          onGeneration,
+          intent: `i/on-${onGeneration}`,
+          reason: 'because',
+          actor: 'person:ops',
+          state: 'serving',
+        },
+        ...{
+          arms: [{ name: 'champion', release: champion, weight: 1 }],
+          shadows: [],
+          paired: false,
+          rollout: null,
+          evidence: [],
+        },
+      });
+      const { commitRoute } = createRoutingActivities(workspace);
+      for (let generation = 0; generation < 12; generation += 1)
+        await commitRoute(plan(generation, generation % 2 ? second : first));
+      const begun = performance.now();
+      // A control worker that has just started: it knows nothing yet.
+      const fresh = createRoutingActivities(testWorkspace({ store }));
+      const { generation, previousChampion } = await fresh.recoverDeployment({ model: MODEL });
+      expect(await fresh.verifyServable({ release: first })).toEqual({ ok: true });
+      const done = await fresh.commitRoute(plan(generation, first));
+      const tookMs = performance.now() - begun;
+      expect(done.generation).toBe(13);
+      expect(previousChampion).toEqual(first);
+      expect(tookMs).toBeLessThan(1_500);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 });
 
