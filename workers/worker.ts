@@ -17,6 +17,9 @@ export type WorkerRole = Pick<
 const SHUTDOWN_GRACE_MS = 5000;
 const SHUTDOWN_FORCE_MS = 15_000;
 
+/** Worker deployment of all versions of the control worker. */
+const DEPLOYMENT_NAME = 'slipway';
+
 /** Runs a worker until SIGINT or SIGTERM has drained it. */
 export async function runWorker(config: SlipwayConfig, logger: Logger, role: WorkerRole): Promise<void> {
   installRuntime(config, logger);
@@ -26,6 +29,7 @@ export async function runWorker(config: SlipwayConfig, logger: Logger, role: Wor
       ...role,
       connection,
       namespace: config.temporal.namespace,
+      ...versioning(config, role),
       interceptors: { activity: [activityErrors(logger)] },
       // A heartbeat that is held back longer than this delays cancellation, and so a rollback, by as much.
       maxHeartbeatThrottleInterval: 1000,
@@ -42,6 +46,13 @@ export async function runWorker(config: SlipwayConfig, logger: Logger, role: Wor
   }
 }
 
+/** Only workflow code is versioned. A new version gets no task until it is made current: docs/operations.md. */
+function versioning(config: SlipwayConfig, role: WorkerRole): Pick<WorkerOptions, 'workerDeploymentOptions'> {
+  if (config.buildId === null || role.workflowBundle === undefined) return {};
+  const version = { deploymentName: DEPLOYMENT_NAME, buildId: config.buildId };
+  return { workerDeploymentOptions: { version, useWorkerVersioning: true, defaultVersioningBehavior: 'PINNED' } };
+}
+
 function installRuntime(config: SlipwayConfig, logger: Logger): void {
   const metrics =
     config.metricsAddress === null ? {} : { metrics: { prometheus: { bindAddress: config.metricsAddress } } };
@@ -52,6 +63,8 @@ function installRuntime(config: SlipwayConfig, logger: Logger): void {
 }
 
 function forward(logger: Logger, entry: LogEntry): void {
+  // Logged with its code by the activity interceptor.
+  if (entry.message === 'Activity failed') return;
   const write = {
     TRACE: logger.debug,
     DEBUG: logger.debug,

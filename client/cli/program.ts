@@ -17,12 +17,13 @@ import { addRelease } from './commands/release';
 import { addRun } from './commands/run';
 import { addSpec } from './commands/spec';
 import { addStatus } from './commands/status';
+import { addTry } from './commands/try';
 import { addUp } from './commands/up';
 import { addWatch } from './commands/watch';
 
 /** In the order of help: first day, runs, decisions, what serves, what happened, the rest. */
 const COMMANDS = [
-  ...[addInit, addUp, addDown, addDoctor],
+  ...[addInit, addUp, addDown, addDoctor, addTry],
   ...[addRun, addStatus, addWatch, addApprove, addReject, addRelease],
   ...[addRollback, addDeployment, addPredict, addLabels, addMonitor],
   ...[addHistory, addAudit, addLogs, addSpec, addKeys],

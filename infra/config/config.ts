@@ -4,7 +4,13 @@ import { SlipwayError } from '../../workflows/domain/errors';
 
 export type StoreConfig =
   | { readonly kind: 'fs'; readonly root: string }
-  | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string; readonly endpoint: string | null; readonly region: string };
+  | {
+      readonly kind: 's3';
+      readonly bucket: string;
+      readonly prefix: string;
+      readonly endpoint: string | null;
+      readonly region: string;
+    };
 
 /** Everything a process may be told, parsed once in its main. Secrets (S3 keys) stay in the environment of the AWS client. */
 export interface SlipwayConfig {
@@ -17,20 +23,34 @@ export interface SlipwayConfig {
   readonly trustFile: string;
   /** Folder of private keys that this process may sign with. */
   readonly keyFolder: string;
-  readonly gateway: { readonly host: string; readonly port: number; readonly pollMs: number; readonly threads: number; readonly id: string };
+  readonly gateway: {
+    readonly host: string;
+    readonly port: number;
+    readonly pollMs: number;
+    readonly threads: number;
+    readonly id: string;
+  };
   /** Divides every activity time-out; chaos tests set it, so that a killed worker is noticed at once. */
   readonly timeoutDivisor: number;
   /** `host:port` where a worker serves the SDK's Prometheus metrics; null serves none. */
   readonly metricsAddress: string | null;
+  /** Version of the workflow code that workers declare to Temporal (worker versioning); null in development: not versioned. */
+  readonly buildId: string | null;
   readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug';
 }
 
 const port = z.coerce.number().int().min(0).max(65_535);
 
 const environment = z.object({
-  SLIPWAY_WORKSPACE: z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'must be 1 to 32 of a-z, 0-9 and -, starting with a letter').default('dev'),
+  SLIPWAY_WORKSPACE: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,31}$/, 'must be 1 to 32 of a-z, 0-9 and -, starting with a letter')
+    .default('dev'),
   SLIPWAY_STATE: z.string().default('.slipway'),
-  SLIPWAY_STORE: z.string().regex(/^(fs:.+|s3:\/\/[^/]+(\/.*)?)$/, 'must be fs:<folder> or s3://<bucket>/<prefix>').optional(),
+  SLIPWAY_STORE: z
+    .string()
+    .regex(/^(fs:.+|s3:\/\/[^/]+(\/.*)?)$/, 'must be fs:<folder> or s3://<bucket>/<prefix>')
+    .optional(),
   SLIPWAY_S3_ENDPOINT: z.url().optional(),
   AWS_REGION: z.string().default('us-east-1'),
   TEMPORAL_ADDRESS: z.string().default('127.0.0.1:7233'),
@@ -41,9 +61,19 @@ const environment = z.object({
   SLIPWAY_GATEWAY_PORT: port.default(8080),
   SLIPWAY_GATEWAY_POLL_MS: z.coerce.number().int().min(50).max(60_000).default(500),
   SLIPWAY_GATEWAY_THREADS: z.coerce.number().int().min(1).max(64).default(1),
-  SLIPWAY_GATEWAY_ID: z.string().regex(/^[a-z0-9-]{1,48}$/).default('gateway-1'),
+  SLIPWAY_GATEWAY_ID: z
+    .string()
+    .regex(/^[a-z0-9-]{1,48}$/)
+    .default('gateway-1'),
   SLIPWAY_TIMEOUT_DIVISOR: z.coerce.number().positive().default(1),
-  SLIPWAY_METRICS_ADDRESS: z.string().regex(/^[^:]+:\d+$/, 'must be host:port').optional(),
+  SLIPWAY_METRICS_ADDRESS: z
+    .string()
+    .regex(/^[^:]+:\d+$/, 'must be host:port')
+    .optional(),
+  SLIPWAY_BUILD_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,128}$/)
+    .optional(),
   SLIPWAY_LOG_LEVEL: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
 });
 
@@ -60,7 +90,10 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     workspace: values.SLIPWAY_WORKSPACE,
     home,
     store: parseStore(values, home),
-    temporal: { address: values.TEMPORAL_ADDRESS, namespace: values.TEMPORAL_NAMESPACE ?? `slipway-${values.SLIPWAY_WORKSPACE}` },
+    temporal: {
+      address: values.TEMPORAL_ADDRESS,
+      namespace: values.TEMPORAL_NAMESPACE ?? `slipway-${values.SLIPWAY_WORKSPACE}`,
+    },
     trustFile: resolve(values.SLIPWAY_TRUST ?? join(home, 'trust.json')),
     keyFolder: resolve(values.SLIPWAY_KEYS ?? join(home, 'keys')),
     gateway: {
@@ -72,6 +105,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     },
     timeoutDivisor: values.SLIPWAY_TIMEOUT_DIVISOR,
     metricsAddress: values.SLIPWAY_METRICS_ADDRESS ?? null,
+    buildId: values.SLIPWAY_BUILD_ID ?? null,
     logLevel: values.SLIPWAY_LOG_LEVEL,
   };
 }
@@ -81,5 +115,11 @@ function parseStore(values: z.infer<typeof environment>, home: string): StoreCon
   if (text.startsWith('fs:')) return { kind: 'fs', root: resolve(text.slice('fs:'.length)) };
   const url = new URL(text);
   const prefix = url.pathname.replace(/^\/+|\/+$/g, '');
-  return { kind: 's3', bucket: url.hostname, prefix: prefix || values.SLIPWAY_WORKSPACE, endpoint: values.SLIPWAY_S3_ENDPOINT ?? null, region: values.AWS_REGION };
+  return {
+    kind: 's3',
+    bucket: url.hostname,
+    prefix: prefix || values.SLIPWAY_WORKSPACE,
+    endpoint: values.SLIPWAY_S3_ENDPOINT ?? null,
+    region: values.AWS_REGION,
+  };
 }
