@@ -1,0 +1,218 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { createWatchActivities } from '../../../activities/watching/create-watch-activities';
+import { createBlobStore } from '../../../infra/object-store/blobs';
+import { canonicalBytes } from '../../../infra/object-store/digest';
+import type { PairedQuery, PairedRows } from '../../../infra/predictions/reader';
+import type { ReleaseManifest } from '../../../workflows/domain/release';
+import type { WatchInput } from '../../../workflows/deployment.activities';
+import { keys } from '../../../workflows/domain/keys';
+import type { ArmCounts, ObservationDocument } from '../../../workflows/domain/observation';
+import type { CanaryReport, QualityReport } from '../../../workflows/domain/rollout';
+import { createMemoryStore } from '../../support/memory-store';
+import { temporaryFolder } from '../../support/temporary-folder';
+
+const model = 'flights/late-arrival';
+const hour = 3_600_000;
+const day = 24 * hour;
+const start = Date.UTC(2001, 2, 1);
+const folder = temporaryFolder('watches');
+afterAll(() => folder.remove());
+
+describe('watch of a canary step', () => {
+  it('returns when the step is over in event time, with what it saw as evidence', async () => {
+    const { watch, observe, blobs } = await setUp();
+    await observe({ watermarkMs: start + 3 * day });
+    const report = await watch('watchCanary', { eventStartMs: start });
+    expect(report.reason).toBe('step-over');
+    expect(report.verdicts.map(({ check, outcome }) => [check, outcome])).toEqual([
+      ['errors', 'pass'],
+      ['disagreement', 'pass'],
+    ]);
+    expect(report.watermark).toBe('2001-03-04T00:00:00.000Z');
+    expect(await blobs.getJson(report.evidence)).toMatchObject({
+      rollout: 'rollout-2-2',
+      documents: [{ incarnation: 'one' }],
+    });
+  });
+
+  it('sums generations and incarnations, and returns at once when the challenger fails', async () => {
+    const { watch, observe } = await setUp();
+    await observe({ challenger: arm(30, 4), incarnation: 'one' });
+    await observe({ challenger: arm(30, 5), incarnation: 'two', generation: 3 });
+    const report = await watch('watchCanary', { generations: [2, 3] });
+    expect(report.reason).toBe('verdict');
+    expect(report.verdicts[0]!.counts).toMatchObject({ challengerKeys: 60, challengerErrorKeys: 9 });
+  });
+
+  it('returns for a breaker of any gateway', async () => {
+    const { watch, observe, store } = await setUp();
+    await observe({});
+    const event = {
+      schema: 'slipway.breaker/1',
+      model,
+      generation: 2,
+      gateway: 'g',
+      incarnation: 'one',
+      at: '',
+      requests: 9,
+      errors: 9,
+      reason: 'r',
+    };
+    await store.create(keys.breakerEvent(model, 2, 'one'), canonicalBytes(event));
+    const report = await watch('watchCanary', {});
+    expect([report.reason, report.verdicts[report.verdicts.length - 1]!.check]).toEqual(['breaker', 'breaker']);
+  });
+
+  it('is inconclusive at the wall-clock bound when nobody sent anything', async () => {
+    const { watch } = await setUp();
+    const report = await watch('watchCanary', { endsAtMs: 0 });
+    expect(report.reason).toBe('step-over');
+    expect(report.verdicts.map(({ outcome }) => outcome)).toEqual(['inconclusive', 'inconclusive']);
+    expect(report.watermark).toBeNull();
+  });
+
+  it('notices that another route was committed', async () => {
+    const { watch, store } = await setUp();
+    await store.create(keys.route(model, 3), canonicalBytes({}));
+    expect((await watch('watchCanary', {})).reason).toBe('generation-lost');
+  });
+
+  it('goes on while it is held, and ends when it is cancelled', async () => {
+    const { start: begin, observe } = await setUp();
+    await observe({ watermarkMs: start + 30 * day });
+    const { environment, result } = begin('watchCanary', { eventStartMs: start, hold: true });
+    const beats = new Promise((resolve) => environment.on('heartbeat', resolve));
+    await beats;
+    environment.cancel();
+    await expect(result).rejects.toThrow(/CANCELLED|cancel/i);
+  });
+});
+
+describe('watch of paired quality', () => {
+  it('passes once enough matured days are better, and uses no label known later', async () => {
+    const { watch, observe, queries } = await setUp({ gain: 0.05 });
+    await observe({ watermarkMs: start + 20 * day });
+    const report = await watch('watchQuality', {});
+    expect(report.verdict.outcome).toBe('pass');
+    expect(queries.map((query) => query.day).slice(0, 2)).toEqual(['2001-03-01', '2001-03-02']);
+    expect(queries.every((query) => query.asOfMs === Date.parse(`${query.day}T00:00:00Z`) + day + 12 * hour)).toBe(
+      true,
+    );
+    expect(new Set(queries.map((query) => query.day)).size).toBe(queries.length);
+    expect(queries.length).toBe(19);
+  });
+
+  it('fails a worse challenger', async () => {
+    const { watch, observe } = await setUp({ gain: -0.1 });
+    await observe({ watermarkMs: start + 20 * day });
+    expect((await watch('watchQuality', {})).verdict.outcome).toBe('fail');
+  });
+
+  it('is inconclusive at the end of the step when too few days have matured', async () => {
+    const { watch, observe, blobs } = await setUp({ gain: 0.05 });
+    await observe({ watermarkMs: start + 3 * day });
+    const report = await watch('watchQuality', { eventStartMs: start });
+    expect(report.verdict).toMatchObject({ outcome: 'inconclusive', counts: { days: 2 } });
+    expect(await blobs.getJson(report.evidence)).toMatchObject({
+      series: [{ day: '2001-03-01' }, { day: '2001-03-02' }],
+    });
+  });
+
+  it('gives what it has when it is cancelled', async () => {
+    const { start: begin, observe } = await setUp({ gain: 0.05 });
+    await observe({ watermarkMs: start + 2 * day });
+    const { environment, result } = begin('watchQuality', {});
+    await new Promise((resolve) => environment.on('heartbeat', resolve));
+    environment.cancel();
+    expect(((await result) as QualityReport).verdict).toMatchObject({ outcome: 'inconclusive', counts: { days: 1 } });
+  });
+});
+
+async function setUp({ gain = 0 } = {}) {
+  const store = createMemoryStore();
+  const blobs = createBlobStore(store, folder.path);
+  const spec = await blobs.putJson({ label: { maturityMs: 12 * hour } });
+  const manifest = { spec, signature: { task: 'binary' } } as ReleaseManifest;
+  const queries: PairedQuery[] = [];
+  const predictions = {
+    pairedRows: async (query: PairedQuery): Promise<PairedRows> => {
+      queries.push(query);
+      return pairedRows(gain);
+    },
+  };
+  const ports = {
+    store,
+    blobs,
+    predictions,
+    releases: { manifest: async () => manifest },
+    now: () => 1_000,
+    lookEveryMs: 5,
+  };
+  const activities = createWatchActivities(ports);
+  const begin = (name: keyof typeof activities, overrides: Partial<WatchInput>) => {
+    const environment = new MockActivityEnvironment();
+    const result = environment.run(activities[name] as (input: WatchInput) => Promise<unknown>, {
+      ...input(),
+      ...overrides,
+    });
+    return { environment, result };
+  };
+  async function watch(name: 'watchCanary', overrides: Partial<WatchInput>): Promise<CanaryReport>;
+  async function watch(name: 'watchQuality', overrides: Partial<WatchInput>): Promise<QualityReport>;
+  async function watch(name: keyof typeof activities, overrides: Partial<WatchInput>): Promise<unknown> {
+    return begin(name, overrides).result;
+  }
+  const observe = (overrides: Partial<ObservationDocument> & { challenger?: ArmCounts }): Promise<void> => {
+    const document = observation(overrides);
+    return store.put(keys.observation(model, document.generation, document.incarnation), canonicalBytes(document));
+  };
+  return { store, blobs, queries, watch, start: begin, observe };
+}
+
+/** 100 rows whose loss of the challenger is about `gain` of the champion's smaller. */
+function pairedRows(gain: number): PairedRows {
+  const labels = Float64Array.from({ length: 100 }, (_, row) => row % 2);
+  const score = (p: number): Float64Array => labels.map((label) => (label === 1 ? p : 1 - p));
+  return { paired: 100, labels, champion: score(0.6), challenger: score(0.6 ** (1 - gain)) };
+}
+
+function input(): WatchInput {
+  return {
+    model,
+    rollout: {
+      id: 'rollout-2-2',
+      release: { model, version: 2, digest: 'sha256:00' },
+      run: null,
+      clock: 'event',
+      spec: {
+        bootstrap: 'direct',
+        steps: [{ weight: 0.1, forMs: 3 * day }],
+        bakeMs: 0,
+        extensions: 0,
+        errors: { margin: 0.02, alpha: 0.05, minKeys: 100 },
+        disagreement: { max: 0.07, alpha: 0.05, minKeys: 100 },
+        quality: { metric: 'logLoss', require: 'better', margin: 0.01, alpha: 0.05, minDays: 5 },
+      },
+    },
+    ...{ step: 0, generations: [2], startedAtMs: 0, endsAtMs: 1e15, eventStartMs: null },
+  };
+}
+
+function arm(count: number, errorKeys: number): ArmCounts {
+  return { requests: count, errors: errorKeys, keys: count, errorKeys, latencyMsSum: 0 };
+}
+
+function observation({
+  challenger,
+  ...overrides
+}: Partial<ObservationDocument> & { challenger?: ArmCounts }): ObservationDocument {
+  return {
+    ...{ schema: 'slipway.observation/1', model, generation: 2, gateway: 'g', incarnation: 'one', updatedAt: '' },
+    watermarkMs: start + hour,
+    arms: { champion: arm(4_000, 2), challenger: challenger ?? arm(600, 0) },
+    windows: [{ startMs: start, arm: 'champion', requests: 1, errors: 0 }],
+    paired: { keys: 600, sumAbsDifference: 18, sumSquaredDifference: 1 },
+    lostAtMost: 0,
+    ...overrides,
+  };
+}
