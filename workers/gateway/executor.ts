@@ -139,15 +139,23 @@ export class Executor {
     });
   }
 
-  /** A thread that died is started again with all its sessions; what it was working on is tried once more, item by item. */
+  /** What a lost thread was working on is tried once more, item by item, here or in the thread that takes its place. */
   private replace(lost: InferenceThread, batch: Batch | null, reason: string): void {
     if (this.closed) return;
     this.options.onThreadLost(reason);
+    setTimeout(() => this.restart(lost), RESTART_AFTER_MS);
+    if (batch) this.settle(batch, null, reason);
+  }
+
+  private restart(lost: InferenceThread): void {
+    if (this.closed) return;
     const fresh = this.startThread();
     this.threads[this.threads.indexOf(lost)] = fresh;
     for (const [id, session] of this.sessions) void fresh.load(id, session.path, session.inputs);
-    if (batch) this.settle(batch, null, reason);
+    this.dispatch();
   }
 }
 
+/** A thread that cannot start must not keep a core busy with trying. */
+const RESTART_AFTER_MS = 200;
 const NO_SCORES = new Float32Array(0);

@@ -28,12 +28,14 @@ export class InferenceThread {
     this.worker.on('exit', (code) => this.lose(`the thread ended with code ${code}`));
   }
 
+  /** A thread that is gone takes nothing either. */
   get isBusy(): boolean {
-    return this.running !== null;
+    return this.running !== null || this.ended;
   }
 
   /** Null when the session is open, else what was wrong. */
   load(session: number, path: string, inputs: SessionInputs): Promise<string | null> {
+    if (this.ended) return Promise.resolve('the inference thread is being started again');
     return new Promise((resolve) => {
       this.loads.set(session, resolve);
       this.post({ kind: 'load', session, path, inputs });
@@ -73,6 +75,7 @@ export class InferenceThread {
     if (this.ended) return;
     this.ended = true;
     const batch = this.running;
+    this.running = null;
     for (const resolve of this.loads.values()) resolve(reason);
     this.loads.clear();
     this.events.onLost(this, batch, reason);

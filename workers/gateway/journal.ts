@@ -49,7 +49,7 @@ export class Journal {
   private fileBytes = 0;
   private retryAtMs = 0;
 
-  /** `live` gives the entries that a snapshot must hold; a record's index is its place in `opened`. */
+  /** A record names its generation by the place in `opened`, which a snapshot holds all of. */
   constructor(
     private readonly folder: string,
     private readonly opened: readonly JournalEntry[],
@@ -116,8 +116,11 @@ export class Journal {
     if (this.nowMs() >= this.retryAtMs) this.rotate();
   }
 
-  private rotate(): void {
+  /** Replaces the log by a snapshot of all that was counted. */
+  rotate(): void {
     const next = this.number + 1;
+    // The snapshot holds what these records say.
+    this.used = 0;
     try {
       const path = join(this.folder, `snapshot-${next}.json`);
       writeFileSync(`${path}.tmp`, JSON.stringify(this.snapshot()));

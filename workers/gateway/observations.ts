@@ -12,6 +12,8 @@ import { ScopeKeys } from './scope-keys';
 
 /** Counts go to the store at least so often while they change. */
 const PUBLISH_EVERY_MS = 250;
+/** Longer than any request takes. */
+const FORGET_AFTER_MS = 120_000;
 
 export interface ObservationsOptions {
   readonly gateway: string;
@@ -25,10 +27,13 @@ export interface ObservationsOptions {
 /** Where the requests of one generation are counted. */
 export class GenerationObserver implements JournalEntry {
   published = 0;
+  /** When a newer generation took over; null while this one serves. */
+  retiredAtMs: number | null = null;
   constructor(
     readonly counts: GenerationCounts,
     readonly keys: ScopeKeys,
-    private readonly index: number,
+    /** Place in the journal's list; changes when older generations leave it. */
+    public index: number,
     private readonly journal: Journal,
   ) {}
 
@@ -56,10 +61,13 @@ export class Observations {
   private readonly journal: Journal;
   private readonly recovered: { incarnation: string; entries: JournalEntry[] }[];
   private readonly timer: NodeJS.Timeout;
+  /** Keys of rollouts that went on before this incarnation. */
+  private pastKeys: ScopeKeys[];
   private publishing: Promise<void> | null = null;
 
   constructor(private readonly options: ObservationsOptions) {
     this.recovered = recoverAll(options);
+    this.pastKeys = [...new Set(this.recovered.flatMap(({ entries }) => entries.map(({ keys }) => keys)))];
     this.journal = new Journal(join(options.folder, options.incarnation), this.opened, options.onProblem);
     this.timer = setInterval(() => void this.publish(), PUBLISH_EVERY_MS);
     this.timer.unref();
@@ -77,7 +85,11 @@ export class Observations {
       this.journal,
     );
     this.opened.push(observer);
-    this.journal.open(index);
+    for (const older of this.opened)
+      if (older.counts.model === model && older !== observer) older.retiredAtMs ??= Date.now();
+    // Keys from before a restart are in no journal of this incarnation yet: a snapshot takes them up.
+    if (observer.keys.isEmpty) this.journal.open(index);
+    else this.journal.rotate();
     return observer;
   }
 
@@ -103,10 +115,24 @@ export class Observations {
 
   /** Keys of the same rollout from an earlier generation, or from before a restart. */
   private keysOf(model: ModelName, scope: string): ScopeKeys {
-    const entries: JournalEntry[] = [...this.opened, ...this.recovered.flatMap((past) => past.entries)];
-    return (
-      entries.find(({ keys }) => keys.model === model && keys.scope === scope)?.keys ?? new ScopeKeys(model, scope)
-    );
+    const isOwn = (keys: ScopeKeys): boolean => keys.model === model && keys.scope === scope;
+    const known = this.opened.find(({ keys }) => isOwn(keys))?.keys ?? this.pastKeys.find(isOwn);
+    this.pastKeys = this.pastKeys.filter((keys) => keys.model !== model);
+    return known ?? new ScopeKeys(model, scope);
+  }
+
+  /** Generations that are over and whose counts are in the store leave memory and journal; no request can reach them. */
+  private forgetOld(): void {
+    const isOver = (observer: GenerationObserver): boolean =>
+      observer.retiredAtMs !== null &&
+      Date.now() - observer.retiredAtMs > FORGET_AFTER_MS &&
+      observer.published === observer.counts.revision;
+    if (!this.opened.some(isOver)) return;
+    const kept = this.opened.filter((observer) => !isOver(observer));
+    this.journal.flush();
+    this.opened.splice(0, this.opened.length, ...kept);
+    kept.forEach((observer, index) => (observer.index = index));
+    this.journal.rotate();
   }
 
   private async publishChanged(): Promise<void> {
@@ -118,6 +144,7 @@ export class Observations {
         await this.put(observer.counts.document(this.about(this.options.incarnation)));
         observer.published = revision;
       }
+      this.forgetOld();
     } catch (error) {
       this.options.onProblem(error as Error);
     }

@@ -14,7 +14,7 @@ const FIXED: Readonly<Record<string, Target>> = {
   '/metrics': { kind: 'metrics' },
 };
 
-const MODEL = /^\/v2\/models\/([^/]+)(?:\/|%2[Ff])([^/]+?)(?:\/versions\/([^/]+))?(?:\/(ready|infer))?\/?$/;
+const MODEL = /^\/v2\/models\/([^/%]+)(?:\/|%2[Ff])([^/%]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer))?\/?$/;
 
 /** Null where nothing is at this path. Query strings are ignored. */
 export function parsePath(url: string): Target | null {

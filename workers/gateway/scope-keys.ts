@@ -26,6 +26,10 @@ export class ScopeKeys {
     return !this.scope.startsWith(GENERATION_SCOPE);
   }
 
+  get isEmpty(): boolean {
+    return this.arms[0].size + this.arms[1].size + this.paired.size === 0;
+  }
+
   /** Base64 of the words of each set. */
   encode(): string[] {
     return [...this.arms, this.paired].map((set) =>

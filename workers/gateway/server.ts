@@ -27,6 +27,9 @@ export interface ServerOptions {
 const HEADERS_TIMEOUT_MS = 10_000;
 const BODY_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_MS = 65_000;
+const DRAIN_SWEEP_MS = 50;
+/** Callers that never finish sending or reading. */
+const DRAIN_LIMIT_MS = 20_000;
 
 /** V2 over HTTP on node:http, which costs the least of what Node has. */
 export class GatewayServer {
@@ -61,10 +64,15 @@ export class GatewayServer {
   /** Takes no new connection, answers what it has, closes what is idle. */
   async drain(): Promise<void> {
     this.isDraining = true;
+    // A connection that was busy when draining began becomes idle later.
+    const sweep = setInterval(() => this.server.closeIdleConnections(), DRAIN_SWEEP_MS);
+    const limit = setTimeout(() => this.server.closeAllConnections(), DRAIN_LIMIT_MS);
     await new Promise<void>((resolve) => {
       this.server.close(() => resolve());
       this.server.closeIdleConnections();
     });
+    clearInterval(sweep);
+    clearTimeout(limit);
   }
 
   private handle(message: IncomingMessage, response: ServerResponse): void {
