@@ -1,0 +1,149 @@
+import { createLookActivities, createLookRecorder } from '../../../activities/monitoring/create-monitoring-activities';
+import type { AuditRecord } from '../../../infra/audit/port';
+import { recordLabels } from '../../../infra/labels/labels';
+import { createBlobStore } from '../../../infra/object-store/blobs';
+import { createPredictionReader } from '../../../infra/predictions/reader';
+import type { StoredRoute } from '../../../infra/routes/port';
+import type { MonitorReport } from '../../../workflows/domain/monitoring';
+import { profileCategories, profileNumbers, type Profile } from '../../../workflows/domain/profile';
+import type { ReleaseManifest } from '../../../workflows/domain/release';
+import { normalFrom, seededRandom } from '../../../workflows/domain/statistics/random';
+import { createMemoryStore } from '../../support/memory-store';
+import { writePredictions } from '../../support/prediction-parts';
+import { temporaryFolder } from '../../support/temporary-folder';
+
+const model = 'flights/late-arrival';
+const day = 86_400_000;
+const start = Date.UTC(2001, 3, 1);
+const folder = temporaryFolder('look');
+afterAll(() => folder.remove());
+
+describe('look of the monitor', () => {
+  it('finds healthy traffic healthy, gives the same answer again, and audits it', async () => {
+    const { look, store, blobs } = await setUp('healthy');
+    await traffic(store, 0, 8, {});
+    const result = await look(7);
+    expect(result).toMatchObject({ decision: 'healthy', retrainAsOf: null });
+    const report = await blobs.getJson<MonitorReport>(result.report);
+    expect([report.rows, report.labelled, report.calibration.outcome]).toEqual([700, 600, 'pass']);
+    await traffic(store, 0, 7, { shift: 3, part: 'more' });
+    expect(await look(7)).toEqual(result);
+
+    const audited: AuditRecord[] = [];
+    const append = async (_: string, record: AuditRecord) => (
+      audited.push(record),
+      { sequence: 1, digest: result.report }
+    );
+    await createLookRecorder({ append }).recordLook({ model, look: 'look-7', result });
+    expect(audited[0]).toMatchObject({ id: `look/${model}/look-7`, kind: 'monitor.looked', evidence: [result.report] });
+  });
+
+  it('asks for a retrain after two windows of scores above labels', async () => {
+    const { look, store } = await setUp('decay');
+    await traffic(store, 0, 15, { score: 0.3 });
+    expect((await look(8)).decision).toBe('healthy');
+    const second = await look(15);
+    expect(second).toMatchObject({ decision: 'retrain', retrainAsOf: new Date(start + 15 * day).toISOString() });
+    expect(second.detail).toMatch(/^calibration: scores are \+0\.1000/);
+  });
+
+  it('asks for a retrain after two windows of shifted inputs, naming the feature', async () => {
+    const { look, store } = await setUp('drift');
+    await traffic(store, 0, 15, { shift: 1 });
+    await look(7);
+    const second = await look(14);
+    expect(second.decision).toBe('retrain');
+    expect(second.detail).toMatch(/^drift:distance: PSI/);
+  });
+
+  it('calls values that are missing broken data, and does not retrain on them', async () => {
+    const { look, store } = await setUp('broken');
+    await traffic(store, 0, 8, { missing: true });
+    const result = await look(7);
+    expect(result.decision).toBe('data-broken');
+    expect(result.detail).toContain('missing:origin: 100.00 % of 700 rows, 5.00 % tolerated');
+  });
+
+  it('cannot measure a model that nobody asked, or that nothing serves', async () => {
+    const { look } = await setUp('silent');
+    expect((await look(7)).decision).toBe('not-measurable');
+    const { look: unserved } = await setUp('unserved', false);
+    expect(await unserved(7)).toMatchObject({ decision: 'not-measurable', detail: 'nothing serves' });
+  });
+});
+
+interface Traffic {
+  readonly score?: number;
+  readonly shift?: number;
+  readonly missing?: boolean;
+  readonly part?: string;
+}
+
+/** A hundred requests a day, one in five late; labels known after six hours. */
+async function traffic(
+  store: ReturnType<typeof createMemoryStore>,
+  from: number,
+  to: number,
+  options: Traffic,
+): Promise<void> {
+  const { score = 0.2, shift = 0, missing = false, part = 'one' } = options;
+  const random = seededRandom(from + 1);
+  for (let at = from; at < to; at += 1) {
+    const rows = Array.from({ length: 100 }, (_, row) => ({
+      ...{ request_id: `${part}-${at}-${row}`, event_ms: start + at * day + row * 60_000, score },
+      'x.distance': 500 + 100 * (normalFrom(random) + shift),
+      'x.origin': missing ? null : row % 2 ? 'JFK' : 'SFO',
+    }));
+    await writePredictions(store, model, part, rows);
+    const labels = rows.map((row, number) => ({
+      ...{ requestId: row.request_id, label: number % 5 === 0 ? 1 : 0 },
+      ...{ eventTimeMs: row.event_ms, knownAtMs: row.event_ms + day / 4 },
+    }));
+    await recordLabels(store, model, labels);
+  }
+}
+
+async function setUp(name: string, serves = true) {
+  const store = createMemoryStore();
+  const blobs = createBlobStore(store, `${folder.path}/blobs`);
+  const random = seededRandom(99);
+  const profile: Profile = {
+    schema: 'slipway.profile/1',
+    rows: 5_000,
+    features: {
+      distance: profileNumbers(Array.from({ length: 5_000 }, () => 500 + 100 * normalFrom(random))),
+      origin: profileCategories(Array.from({ length: 5_000 }, (_, row) => (row % 2 ? 'JFK' : 'SFO'))),
+    },
+    label: { mean: 0.2, sd: 0.4 },
+    scores: null,
+  };
+  const spec = {
+    clock: 'event',
+    label: { maturityMs: day },
+    monitor: {
+      ...{ everyMs: day, windowMs: 7 * day },
+      drift: { alpha: 0.01, minEffect: 0.1, consecutive: 2 },
+      calibration: { alpha: 0.05, maxGap: 0.04, consecutive: 2 },
+      retrain: { enabled: true, cooldownMs: 30 * day },
+    },
+  };
+  const input = (column: string, type: string) => ({ name: column, type, range: null, values: null, nullable: true });
+  const manifest = {
+    spec: await blobs.putJson(spec),
+    profile: await blobs.putJson(profile),
+    signature: { task: 'binary', inputs: [input('distance', 'number'), input('origin', 'category')] },
+  } as unknown as ReleaseManifest;
+  const release = { model, version: 1, digest: 'sha256:00' };
+  const route = {
+    route: { generation: 2, arms: [{ name: 'champion', release, weight: 1 }] },
+  } as unknown as StoredRoute;
+  const activities = createLookActivities({
+    ...{ store, blobs, now: () => 0 },
+    releases: { manifest: async () => manifest },
+    routes: { newest: async () => (serves ? route : null) },
+    predictions: createPredictionReader(store, `${folder.path}/${name}`),
+  });
+  const look = (atDay: number) =>
+    activities.look({ model, asOf: new Date(start + atDay * day).toISOString(), look: `look-${atDay}` });
+  return { store, blobs, look };
+}
