@@ -72,9 +72,8 @@ export async function readRows(path: string, signature: Signature, limit: number
   const folder = await mkdtemp(join(tmpdir(), 'slipway-try-rows-'));
   try {
     return await withDuckDb({ threads: 1, memoryMb: 512, folder, files: [file] }, async (db) => {
-      const columns = (
-        await db.rows<{ column_name: string; column_type: string }>(`DESCRIBE SELECT * FROM ${source}`)
-      ).map((row) => row.column_name);
+      const described = await db.rows<{ column_name: string; column_type: string }>(`DESCRIBE SELECT * FROM ${source}`);
+      const columns = new Map(described.map((row) => [row.column_name, row.column_type]));
       const missing = signature.inputs.filter((input) => !columns.has(input.name)).map((input) => input.name);
       if (missing.length > 0)
         throw new SlipwayError(
