@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isErrorCode, SlipwayError } from '../../workflows/domain/errors';
@@ -18,6 +18,7 @@ import { gatesPass } from '../../workflows/domain/verdict';
 import type { LifecycleComputeActivities } from '../../workflows/lifecycle.activities';
 import type { AuditLog } from '../../infra/audit/port';
 import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
+import { withAttemptFolder } from '../../infra/process/attempt-folder';
 import { withHeartbeat } from '../../infra/process/activity-scope';
 import { nodeEntry, runChild } from '../../infra/process/supervised-child';
 import type { ReleaseRegistry } from '../../infra/releases/port';
@@ -165,15 +166,10 @@ async function measureInChild(
     holdout: await ports.blobs.file(manifest.splits.holdout.blob),
     memoryMb: Math.floor(limits.memoryMb * DUCKDB_SHARE),
   };
-  const parent = ports.workFolder ?? tmpdir();
-  await mkdir(parent, { recursive: true });
-  const folder = await mkdtemp(join(parent, 'evaluation-'));
-  try {
+  return withAttemptFolder(ports.workFolder ?? tmpdir(), 'evaluation', async (folder) => {
     await writeFile(join(folder, JOB_FILE), JSON.stringify(job));
-    return await runMeasurement(folder, limits);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+    return runMeasurement(folder, limits);
+  });
 }
 
 async function runMeasurement(folder: string, limits: EvaluationLimits): Promise<Evaluation> {

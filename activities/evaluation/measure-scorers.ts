@@ -15,7 +15,7 @@ export interface ScoredRows {
   readonly trainingMean: number;
 }
 
-export const METRICS_OF: Readonly<Record<Task, readonly MetricName[]>> = {
+const METRICS_OF: Readonly<Record<Task, readonly MetricName[]>> = {
   binary: ['auc', 'logLoss', 'brier', 'calibrationError'],
   regression: ['rmse', 'mae', 'r2'],
 };

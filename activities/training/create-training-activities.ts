@@ -1,6 +1,4 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { SlipwayError } from '../../workflows/domain/errors';
 import type { Signature } from '../../workflows/domain/release';
 import type { RunRequest, SnapshotManifest, TrainResult } from '../../workflows/domain/run';
@@ -11,6 +9,7 @@ import { DEFAULT_MODEL_LIMITS, checkSignature, inspectModel } from '../../infra/
 import type { ModelLimits } from '../../infra/onnx/inspect-model';
 import { machineClass } from '../../infra/onnx/machine-class';
 import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
+import { withAttemptFolder } from '../../infra/process/attempt-folder';
 import { withHeartbeat } from '../../infra/process/activity-scope';
 import { findStepResult, keepStepResult, stepCacheKey } from '../../infra/runs/step-results';
 import { createCheckpointStore } from './checkpoints';
@@ -48,7 +47,7 @@ export function createTrainingActivities(
       const kept = await findStepResult<TrainResult>(ports.store, request, 'train', cacheKey);
       if (kept) return kept;
       const manifest = await ports.blobs.getJson<SnapshotManifest>(ingest.manifest);
-      const result = await withAttemptFolder(ports, (folder) =>
+      const result = await withAttemptFolder(ports.workFolder ?? tmpdir(), 'training', (folder) =>
         trainIn(folder, ports, request, spec, manifest, cacheKey),
       );
       return keepStepResult(ports.store, request, 'train', cacheKey, result);
@@ -129,15 +128,4 @@ function checkFeatures(signature: Signature, spec: ModelSpec): void {
   });
   if (signature.task !== spec.task) problems.push(`the signature is for ${signature.task}, the spec for ${spec.task}`);
   if (problems.length > 0) throw new SlipwayError('MODEL_SIGNATURE', problems.join('; '));
-}
-
-async function withAttemptFolder<T>(ports: TrainingPorts, work: (folder: string) => Promise<T>): Promise<T> {
-  const parent = ports.workFolder ?? tmpdir();
-  await mkdir(parent, { recursive: true });
-  const folder = await mkdtemp(join(parent, 'training-'));
-  try {
-    return await work(folder);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
 }

@@ -55,7 +55,11 @@ export async function inspectModel(
   if (size > limits.bytes)
     throw new SlipwayError('MODEL_UNREADABLE', `the model file has ${size} bytes; the limit is ${limits.bytes}`);
   const outcome = await runChild({
-    argv: [...nodeEntry(join(__dirname, 'inspect-entry.ts')), path, String(limits.elements)],
+    argv: [
+      ...nodeEntry(join(__dirname, `inspect-child${__filename.endsWith('.ts') ? '.ts' : '.js'}`)),
+      path,
+      String(limits.elements),
+    ],
     limits: {
       memoryMb: limits.memoryMb,
       timeoutMs: limits.timeoutMs,

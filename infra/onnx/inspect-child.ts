@@ -7,7 +7,7 @@ import type { InspectionReply } from './inspect-model';
 import { openSession } from './session';
 
 /** Rows of the probe: two, so that an output that ignores the batch shows. */
-export const PROBE_ROWS = 2;
+const PROBE_ROWS = 2;
 
 type Maker = (count: number, dims: readonly number[]) => Tensor;
 
@@ -56,7 +56,7 @@ function failureOf(error: unknown): InspectionReply {
   };
 }
 
-/** Run by `inspectModel` in a limited child: `inspect-entry.ts <model file> <largest number of values>`. */
+/** Run by `inspectModel` in a limited child: `inspect-child.ts <model file> <largest number of values>`. */
 if (require.main === module) {
   const [path, maxElements] = process.argv.slice(2);
   void inspect(path ?? '', Number(maxElements))
