@@ -20,7 +20,7 @@ const spec: MonitorSpec = {
 
 describe('decision of a look', () => {
   it('retrains on calibration that fails for two whole windows, not for two looks at nearly the same one', () => {
-    const decisions = [0, 1, 6, 7].map((at, position, looks) => decide(looks.slice(0, position + 1), 'fail'));
+    const decisions = [0, 1, 6, 7].map((_, position, looks) => decide(looks.slice(0, position + 1), 'fail'));
     expect(decisions).toEqual(['healthy', 'healthy', 'healthy', 'retrain']);
   });
 

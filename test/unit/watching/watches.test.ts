@@ -151,7 +151,7 @@ async function setUp({ gain = 0 } = {}) {
   const activities = createWatchActivities(ports);
   const begin = (name: keyof typeof activities, overrides: Partial<WatchInput>) => {
     const environment = new MockActivityEnvironment();
-    const result = environment.run(activities[name] as (input: WatchInput) => Promise<unknown>, {
+    const result = environment.run(activities[name], {
       ...input(),
       ...overrides,
     });
