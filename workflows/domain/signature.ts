@@ -40,7 +40,7 @@ function inputChanges(before: InputSignature, after: InputSignature): string[] {
   if (before.type !== after.type) notes.push(`${after.name} changed its type from ${before.type} to ${after.type}`);
   if (before.unit !== after.unit)
     notes.push(`${after.name} changed its unit from ${unitText(before)} to ${unitText(after)}`);
-  if (narrowed(before.range, after.range))
+  if (before.unit === after.unit && narrowed(before.range, after.range))
     notes.push(`${after.name} narrowed its range from ${rangeText(before.range)} to ${rangeText(after.range)}`);
   const gone =
     after.values === null

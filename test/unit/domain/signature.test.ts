@@ -40,7 +40,11 @@ describe('compatibility of signatures', () => {
 
   it.each([
     ['a new required input', { ...distance, name: 'weight', nullable: false }, 'weight is a new required input'],
-    ['another unit', { ...distance, unit: 'km' }, 'distance changed its unit from mi to km'],
+    [
+      'another unit',
+      { ...distance, unit: 'km', range: [16, 4000] as const },
+      'distance changed its unit from mi to km',
+    ],
     ['a unit dropped', { ...distance, unit: '' }, 'distance changed its unit from mi to none'],
     [
       'a narrower range',
