@@ -44,6 +44,19 @@ export class ReleaseCache {
     return this.once(ref.digest, () => this.open(ref, manifest));
   }
 
+  /** What was reopened from disk, verified as `load` does. */
+  async verify(releases: readonly LoadedRelease[]): Promise<void> {
+    await Promise.all(releases.map(({ ref }) => this.options.registry.verify(ref, 'serve')));
+  }
+
+  /** The next `load` begins with verifying again. */
+  forget(releases: readonly LoadedRelease[]): void {
+    for (const { ref, session } of releases) {
+      this.loaded.delete(ref.digest);
+      this.options.executor.unload(session);
+    }
+  }
+
   /** Closes what has not been in use for a minute. */
   retain(used: ReadonlySet<Digest>): void {
     for (const [digest, loading] of this.loaded) {

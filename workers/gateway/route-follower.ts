@@ -144,6 +144,8 @@ export class RouteFollower {
     if (served && generation === known) {
       if (newest.digest !== served.digest)
         throw new SlipwayError('AUDIT_BROKEN', `generation ${generation} of ${model} was changed`);
+      if (served.isRestored) await this.options.releases.verify(served.releases);
+      served.isRestored = false;
       served.confirmedAtMs = askedAtMs;
     } else if (newest.route.state === 'retired') this.retire(followed, model);
     else await this.swap(followed, newest, askedAtMs);
@@ -209,9 +211,17 @@ export class RouteFollower {
       followed.served = await this.build(cached.route, cached.digest, -Infinity, followed.tripped, (ref) =>
         this.options.releases.reopen(ref, manifestOf.get(ref.digest)!),
       );
+      followed.served.isRestored = true;
     } catch (error) {
       this.refused(cached.route.model, followed, error);
     }
+  }
+
+  /** A key was listed as compromised since this was verified (I2): that alone takes from disk what was served before. */
+  private stopServing(model: ModelName, followed: Followed, served: ServedModel): void {
+    followed.served = null;
+    this.options.cache.remove(model);
+    this.options.releases.forget(served.releases);
   }
 
   private retire(followed: Followed, model: ModelName): void {
@@ -267,6 +277,7 @@ export class RouteFollower {
       if (followed.problem?.message !== message)
         this.options.logger.error({ err: error, model }, 'a newer route is not served');
       followed.problem = { code, message };
+      if (code === 'KEY_REVOKED' && followed.served?.isRestored) this.stopServing(model, followed, followed.served);
     }
   }
 }

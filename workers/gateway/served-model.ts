@@ -26,6 +26,8 @@ export interface LoadedShadow {
  */
 export class ServedModel {
   private readonly challengerArm: Arm | undefined;
+  /** Taken from this gateway's disk, and not verified with the store since it was started. */
+  isRestored = false;
 
   constructor(
     readonly route: Route,

@@ -1,9 +1,11 @@
 import { readFile, writeFile, chmod } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createTrust } from '../../../infra/signing/trust';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import type { GatewayHeartbeat } from '../../../workflows/domain/gateway';
 import { keys } from '../../../workflows/domain/keys';
 import type { ObjectStore } from '../../../infra/object-store/port';
+import { testPolicy } from '../../support/workspace';
 import { GatewayFixture, inferBody, MODEL, post, ready, until } from './fixture';
 import { linearModel, slowModel } from './models';
 
@@ -134,6 +136,25 @@ describe('a gateway', () => {
     const answer = await post(second.url, inferBody([4]));
     expect([answer.status, answer.body.model_version, answer.body.outputs[0]!.data]).toEqual([200, '1', [5]]);
     expect((await fetch(`${second.url}/v2/health/ready`)).status).toBe(200);
+  });
+
+  it('I2: stops serving what it kept on disk once the key that signed it is listed as compromised', async () => {
+    await fixture.route(await fixture.release(linearModel(1, 1)));
+    const first = await fixture.start();
+    await ready(first);
+    await fixture.stop(first);
+    const revoked = { at: new Date().toISOString(), reason: 'compromised' } as const;
+    const second = await fixture.start({ trust: createTrust(testPolicy({}, { control: { revoked } })) });
+    await until(async () => (await post(second.url, inferBody([1]))).status === 503, 'it serves no more');
+    const answer = await post(second.url, inferBody([1]));
+    expect([answer.body.code, answer.body.error?.includes('KEY_REVOKED')]).toEqual(['MODEL_NOT_READY', true]);
+    await fixture.stop(second);
+    // A leaver's key stops promotion, never serving.
+    const third = await fixture.start({
+      trust: createTrust(testPolicy({}, { control: { revoked: { ...revoked, reason: 'left' } } })),
+    });
+    await ready(third);
+    expect((await post(third.url, inferBody([1]))).body.outputs[0]!.data).toEqual([2]);
   });
 
   it('stays live and answers others while a model takes long', async () => {

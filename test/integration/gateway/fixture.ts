@@ -6,6 +6,7 @@ import { registerRelease } from '../../../infra/releases/registration';
 import { createReleaseRegistry } from '../../../infra/releases/registry';
 import { createRouteReader } from '../../../infra/routes/reader';
 import { commitRoute } from '../../../infra/routes/writer';
+import type { Trust } from '../../../infra/signing/port';
 import { silentLogger } from '../../../infra/telemetry/log';
 import type { Digest } from '../../../workflows/domain/digest';
 import type { ReleaseRef, SampleRows, Signature } from '../../../workflows/domain/release';
@@ -114,14 +115,13 @@ export class GatewayFixture {
   }
 
   options(
-    changes: { threads?: number; pollMs?: number; store?: ObjectStore } & Partial<
+    changes: { threads?: number; pollMs?: number; store?: ObjectStore; trust?: Trust } & Partial<
       Pick<GatewayOptions, 'nowMs' | 'limits' | 'logger'>
     > = {},
   ): GatewayOptions {
-    const { threads = 1, pollMs = 100, store = this.store, ...rest } = changes;
+    const { threads = 1, pollMs = 100, store = this.store, trust = this.workspace.trust, ...rest } = changes;
     const config = { home: this.home, gateway: { host: '127.0.0.1', port: 0, pollMs, threads, id: 'gateway-1' } };
     const blobs = createBlobStore(store, join(cacheFolder(config), 'blobs'));
-    const { trust } = this.workspace;
     const { audit } = testWorkspace({ store });
     const ports = {
       store,
