@@ -15,6 +15,15 @@ async function observation(generation: number, gateway: Gateway): Promise<Observ
   return JSON.parse(Buffer.from(bytes!).toString()) as ObservationDocument;
 }
 
+async function loggedRows(where: string): Promise<Record<string, unknown>[]> {
+  const connection = await (await DuckDBInstance.create(':memory:')).connect();
+  const files = `${fixture.storeRoot}/predictions/${MODEL}/*/*.parquet`;
+  const columns = '*, "x.distance" AS distance, epoch_ms(event_time) AS ms';
+  const from = `read_parquet('${files}', hive_partitioning = true, union_by_name = true)`;
+  const read = await connection.runAndReadAll(`SELECT ${columns} FROM ${from} WHERE ${where} ORDER BY request_id`);
+  return read.getRowObjectsJson();
+}
+
 describe('a gateway with a canary', () => {
   it('keeps each caller on the arm of their key and counts keys, windows and pairs', async () => {
     const champion = await fixture.release(linearModel(2, 0));
@@ -91,12 +100,7 @@ describe('a gateway with a canary', () => {
       expect((await post(gateway.url, body)).status).toBe(200);
     }
     await fixture.stop(gateway);
-    const connection = await (await DuckDBInstance.create(':memory:')).connect();
-    const files = `${fixture.storeRoot}/predictions/${MODEL}/*/*.parquet`;
-    const read = await connection.runAndReadAll(
-      `SELECT *, "x.distance" AS distance, "x.origin" AS origin, epoch_ms(event_time) AS ms FROM read_parquet('${files}', hive_partitioning = true) ORDER BY request_id`,
-    );
-    const rows = read.getRowObjectsJson() as Record<string, unknown>[];
+    const rows = await loggedRows('true');
     expect(rows).toHaveLength(10);
     expect(new Set(rows.map((row) => row.dt))).toEqual(new Set(['2001-03-01', '2001-03-02']));
     for (const [index, row] of rows.entries()) {
@@ -113,7 +117,7 @@ describe('a gateway with a canary', () => {
         paired_release: isChallenger ? 1 : 2,
         paired_score: 2 * index + (isChallenger ? 0 : 0.5),
       });
-      expect(row).toMatchObject({ distance: index, origin: index === 3 ? null : 'SEA' });
+      expect(row).toMatchObject({ distance: index, 'x.origin': index === 3 ? null : 'SEA' });
     }
   });
 
@@ -170,5 +174,48 @@ describe('a gateway with a canary', () => {
     ]);
     await fixture.stop(gateway);
     expect((await observation(1, gateway)).arms).toMatchObject({ challenger: { requests: 1, errors: 1 } });
+  });
+
+  it('I4: serves the previous release again within two seconds of the route, from memory', async () => {
+    const first = await fixture.release(linearModel(1, 1));
+    const second = await fixture.release(linearModel(1, 2));
+    await fixture.route(first);
+    const gateway = await fixture.start({ pollMs: 500 });
+    await ready(gateway);
+    const promoted = await fixture.route(second);
+    await until(
+      async () => (await post(gateway.url, inferBody([1]))).body.parameters.generation === promoted,
+      'promoted',
+    );
+    await fixture.store.delete(keys.blob((await fixture.workspace.registry.manifest(first)).onnx));
+    const startedMs = performance.now();
+    await fixture.route(first);
+    await until(async () => (await post(gateway.url, inferBody([1]))).body.model_version === '1', 'rolled back');
+    expect(performance.now() - startedMs).toBeLessThan(2_000);
+    expect((await post(gateway.url, inferBody([1]))).body.outputs[0]!.data).toEqual([2]);
+  });
+
+  it('mirrors to a shadow without its being seen by callers', async () => {
+    const champion = await fixture.release(linearModel(2, 0));
+    const shadow = await fixture.release(linearModel(2, 0.25));
+    await fixture.route(champion, null, { shadows: [{ name: 'next', release: shadow, sample: 1 }] });
+    const gateway = await fixture.start();
+    await ready(gateway);
+    for (let index = 0; index < 5; index += 1) {
+      const { body } = await post(gateway.url, inferBody([index], { id: `m${index}` }));
+      expect([body.model_version, body.outputs[0]!.data]).toEqual(['1', [2 * index]]);
+    }
+    await fixture.stop(gateway);
+    const rows = await loggedRows("arm = 'next'");
+    expect(
+      rows.map(({ request_id, release, score, paired_release, paired_score }) => [
+        request_id,
+        release,
+        score,
+        paired_release,
+        paired_score,
+      ]),
+    ).toEqual([0, 1, 2, 3, 4].map((index) => [`m${index}`, 2, 2 * index + 0.25, 1, 2 * index]));
+    expect((await observation(1, gateway)).arms).toMatchObject({ champion: { requests: 5 } });
   });
 });

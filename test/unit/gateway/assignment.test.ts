@@ -1,0 +1,34 @@
+import { assignmentKey } from '../../../workers/gateway/assignment';
+import type { V2Request } from '../../../workers/gateway/protocol';
+
+const request = (parameters: Record<string, unknown>, data: unknown[] = [1]): V2Request => ({
+  id: 'r1',
+  parameters,
+  inputs: [{ name: 'user', datatype: 'INT64', shape: [data.length], data }],
+  outputs: null,
+});
+
+describe('the assignment key', () => {
+  it.each([
+    ['request', { source: 'request' }, { assignment_key: 'p' }, { 'x-user': 'h' }, 'r1'],
+    ['header', { source: 'header', name: 'X-User' }, {}, { 'x-user': 'h' }, 'h'],
+    ['parameter', { source: 'parameter', name: 'account' }, { account: 7 }, {}, '7'],
+    ['feature', { source: 'feature', name: 'user' }, {}, {}, '1'],
+    ['missing header: the general parameter', { source: 'header', name: 'X-User' }, { assignment_key: 'p' }, {}, 'p'],
+    ['missing everything: the request id', { source: 'header', name: 'X-User' }, {}, { 'x-user': '' }, 'r1'],
+  ] as const)('comes from the %s', (_title, assignment, parameters, headers, expected) => {
+    expect(assignmentKey(assignment, request(parameters), headers, 'r1')).toBe(expected);
+  });
+
+  it('is refused where the rows of a request have several', () => {
+    const ask = (data: unknown[]): string =>
+      assignmentKey({ source: 'feature', name: 'user' }, request({}, data), {}, 'r1');
+    expect(ask([3, 3])).toBe('3');
+    expect(() => ask([3, 4])).toThrow('the rows differ in "user"');
+  });
+
+  it('is bounded', () => {
+    const ask = (): string => assignmentKey({ source: 'header', name: 'k' }, request({}), { k: 'x'.repeat(600) }, 'r1');
+    expect(ask).toThrow('600 characters');
+  });
+});
