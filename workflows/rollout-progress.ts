@@ -2,7 +2,7 @@ import { CancellationScope } from '@temporalio/workflow';
 import type { Digest } from './domain/digest';
 import type { Rollout, RolloutOutcome } from './domain/rollout';
 import { planSteps } from './domain/rollout-steps';
-import type { AssignmentSpec, RolloutStep } from './domain/spec';
+import type { AssignmentSpec, RolloutSpec, RolloutStep } from './domain/spec';
 import type { Verdict } from './domain/verdict';
 import type { DeploymentStatus } from './deployment.messages';
 
@@ -21,6 +21,8 @@ export class RolloutProgress {
   /** With the bake as its last step. */
   readonly rollout: Rollout;
   readonly steps: readonly RolloutStep[];
+  /** As the user wrote it. */
+  readonly spec: RolloutSpec;
   readonly scope = new CancellationScope();
   /** Generations that sent traffic to the challenger, oldest first. */
   readonly generations: number[] = [];
@@ -46,6 +48,7 @@ export class RolloutProgress {
     rollout: Rollout,
     readonly assignment: AssignmentSpec,
   ) {
+    this.spec = rollout.spec;
     this.steps = planSteps(rollout.spec);
     this.rollout = { ...rollout, spec: { ...rollout.spec, steps: this.steps } };
   }

@@ -27,14 +27,14 @@ export async function watchStep(
   deployment: Deployment,
   progress: RolloutProgress,
 ): Promise<Exclude<StepDecision, 'again' | 'extend'>> {
-  const { rollout, step } = progress;
+  const { spec, step } = progress;
   const startedAtMs = Date.now();
   const eventStartMs = progress.watermarkMs;
   for (let extension = 0; ;) {
     const seen = await watchOnce(deployment, progress, { startedAtMs, eventStartMs, extension });
     keep(progress, seen);
-    const qualityNeeded = needsQuality(rollout.spec, step) && !progress.qualityPassed;
-    const extensionsLeft = rollout.spec.extensions - extension;
+    const qualityNeeded = needsQuality(spec, step) && !progress.qualityPassed;
+    const extensionsLeft = spec.extensions - extension;
     const decision = decideStep({ canary: seen.canary, quality: seen.quality, qualityNeeded, extensionsLeft });
     if (decision === 'take-back' || decision === 'lost') return conclude(deployment, progress, decision);
     if (progress.skip || progress.promote) {
@@ -44,7 +44,7 @@ export async function watchStep(
     if (decision === 'again' || progress.paused) continue;
     if (decision !== 'extend') return conclude(deployment, progress, decision);
     extension += 1;
-    deployment.story.tell(`Step ${step + 1} is not decided yet: extension ${extension} of ${rollout.spec.extensions}`);
+    deployment.story.tell(`Step ${step + 1} is not decided yet: extension ${extension} of ${spec.extensions}`);
   }
 }
 

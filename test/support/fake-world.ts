@@ -1,5 +1,11 @@
+import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import type { ApprovalDocument, CommandAction, CommandDocument, RecordedApproval } from '../../workflows/domain/approval';
+import type {
+  ApprovalDocument,
+  CommandAction,
+  CommandDocument,
+  RecordedApproval,
+} from '../../workflows/domain/approval';
 import type { Digest } from '../../workflows/domain/digest';
 import type { Envelope } from '../../workflows/domain/envelope';
 import type { ErrorCode } from '../../workflows/domain/errors';
@@ -7,11 +13,31 @@ import type { LookResult } from '../../workflows/domain/monitoring';
 import type { ReleaseRef } from '../../workflows/domain/release';
 import type { CanaryReport, QualityReport, Rollout } from '../../workflows/domain/rollout';
 import type { RouteState } from '../../workflows/domain/route';
-import type { EvaluateResult, IngestResult, JudgedGates, RunPlan, RunRequest, TrainResult } from '../../workflows/domain/run';
+import type {
+  EvaluateResult,
+  IngestResult,
+  JudgedGates,
+  RunPlan,
+  RunRequest,
+  TrainResult,
+} from '../../workflows/domain/run';
 import type { RolloutSpec } from '../../workflows/domain/spec';
 import type { Outcome, Verdict } from '../../workflows/domain/verdict';
-import type { AdmittedCommand, DeploymentComputeActivities, DeploymentControlActivities, RecoveredDeployment, RoutePlan, WatchInput } from '../../workflows/deployment.activities';
-import type { ApprovalReceipt, LifecycleComputeActivities, LifecycleControlActivities, RecordApprovalInput, TrainingActivities } from '../../workflows/lifecycle.activities';
+import type {
+  AdmittedCommand,
+  DeploymentComputeActivities,
+  DeploymentControlActivities,
+  RecoveredDeployment,
+  RoutePlan,
+  WatchInput,
+} from '../../workflows/deployment.activities';
+import type {
+  ApprovalReceipt,
+  LifecycleComputeActivities,
+  LifecycleControlActivities,
+  RecordApprovalInput,
+  TrainingActivities,
+} from '../../workflows/lifecycle.activities';
 import type { MonitorComputeActivities, MonitorControlActivities } from '../../workflows/monitor.activities';
 
 export type AllActivities = LifecycleControlActivities &
@@ -23,7 +49,8 @@ export type AllActivities = LifecycleControlActivities &
   MonitorControlActivities;
 
 export const DAY_MS = 86_400_000;
-export const digestFor = (name: string): Digest => `sha256:${Buffer.from(name).toString('hex').padEnd(64, '0').slice(0, 64)}`;
+export const digestFor = (name: string): Digest =>
+  `sha256:${Buffer.from(name).toString('hex').padEnd(64, '0').slice(0, 64)}`;
 export const auditRef = { sequence: 1, digest: digestFor('audit') } as const;
 
 export function releaseRef(model: string, version: number): ReleaseRef {
@@ -33,10 +60,19 @@ export function releaseRef(model: string, version: number): ReleaseRef {
 /** The payload is real, the signature is not: whether it counts is decided by the fakes below. */
 export function fakeEnvelope(document: unknown, signer = 'person:ana'): Envelope {
   const payload = Buffer.from(JSON.stringify(document)).toString('base64');
-  return { payloadType: 'application/vnd.slipway.command.v1+json', payload, signatures: [{ keyid: signer, sig: 'c2ln' }] };
+  return {
+    payloadType: 'application/vnd.slipway.command.v1+json',
+    payload,
+    signatures: [{ keyid: signer, sig: 'c2ln' }],
+  };
 }
 
-export function fakeCommand(model: string, action: CommandAction, args: Readonly<Record<string, unknown>> = {}, signer = 'person:olga'): Envelope {
+export function fakeCommand(
+  model: string,
+  action: CommandAction,
+  args: Readonly<Record<string, unknown>> = {},
+  signer = 'person:olga',
+): Envelope {
   const document: CommandDocument = {
     schema: 'slipway.command/1',
     workspace: 'test',
@@ -93,6 +129,14 @@ export function canaryReport(outcome: Outcome, over: Partial<CanaryReport> = {})
 
 export function qualityReport(outcome: Outcome): QualityReport {
   return { verdict: verdict('quality', outcome), evidence: digestFor('quality evidence') };
+}
+
+/** A watch that sees nothing until it is told to stop. */
+export async function untilCancelled(): Promise<never> {
+  for (;;) {
+    Context.current().heartbeat();
+    await Context.current().sleep(50);
+  }
 }
 
 export const ROLLOUT_SPEC: RolloutSpec = {
@@ -178,12 +222,15 @@ export class FakeWorld implements AllActivities {
 
   /** Puts a champion in place, as an earlier rollout would have. */
   serve(...versions: number[]): void {
-    for (const version of versions) this.routes.push(planOf(this.model, this.routes.length, releaseRef(this.model, version)));
+    for (const version of versions)
+      this.routes.push(planOf(this.model, this.routes.length, releaseRef(this.model, version)));
   }
 
   get served(): { generation: number; arms: Record<string, [number, number]>; state: RouteState } {
     const plan = this.routes.at(-1)!;
-    const arms = Object.fromEntries(plan.arms.map((arm) => [arm.name, [arm.release.version, arm.weight] as [number, number]]));
+    const arms = Object.fromEntries(
+      plan.arms.map((arm) => [arm.name, [arm.release.version, arm.weight] as [number, number]]),
+    );
     return { generation: this.routes.length, arms, state: plan.state };
   }
 
@@ -202,17 +249,35 @@ export class FakeWorld implements AllActivities {
 
   async ingest(): Promise<IngestResult> {
     this.called('ingest');
-    return { manifest: digestFor('manifest'), snapshot: digestFor('snapshot'), rows: { train: 80, validation: 10, holdout: 10, quarantined: 0 } };
+    return {
+      manifest: digestFor('manifest'),
+      snapshot: digestFor('snapshot'),
+      rows: { train: 80, validation: 10, holdout: 10, quarantined: 0 },
+    };
   }
 
   async train(): Promise<TrainResult> {
     this.called('train');
-    return { onnx: digestFor('onnx'), signature: digestFor('signature'), machineClass: 'x', trainer: 'logistic', epochs: 3, resumedFromEpoch: 0 };
+    return {
+      onnx: digestFor('onnx'),
+      signature: digestFor('signature'),
+      machineClass: 'x',
+      trainer: 'logistic',
+      epochs: 3,
+      resumedFromEpoch: 0,
+    };
   }
 
   async openImported(): Promise<TrainResult> {
     this.called('openImported');
-    return { onnx: digestFor('imported'), signature: digestFor('signature'), machineClass: 'x', trainer: 'import', epochs: 0, resumedFromEpoch: 0 };
+    return {
+      onnx: digestFor('imported'),
+      signature: digestFor('signature'),
+      machineClass: 'x',
+      trainer: 'import',
+      epochs: 0,
+      resumedFromEpoch: 0,
+    };
   }
 
   async evaluate(): Promise<EvaluateResult> {
@@ -250,7 +315,9 @@ export class FakeWorld implements AllActivities {
     this.called('recordApprovalExpiry');
   }
 
-  async admitCancel(input: { command: Envelope }): Promise<{ accepted: true; actor: string } | { accepted: false; code: ErrorCode; detail: string }> {
+  async admitCancel(input: {
+    command: Envelope;
+  }): Promise<{ accepted: true; actor: string } | { accepted: false; code: ErrorCode; detail: string }> {
     this.called('admitCancel');
     const actor = input.command.signatures[0]!.keyid;
     if (actor === 'person:stranger') return { accepted: false, code: 'KEY_UNKNOWN', detail: 'no such key' };
@@ -291,17 +358,29 @@ export class FakeWorld implements AllActivities {
     return { accepted: true, action, args, actor, audit: auditRef };
   }
 
-  async prepareRollout(input: { release: ReleaseRef; run: string | null; attempt: number }): ReturnType<DeploymentControlActivities['prepareRollout']> {
+  async prepareRollout(input: {
+    release: ReleaseRef;
+    run: string | null;
+    attempt: number;
+  }): ReturnType<DeploymentControlActivities['prepareRollout']> {
     this.called('prepareRollout');
     const { release, run, attempt } = input;
-    if (release.version === this.script.refusedRelease) return { accepted: false, code: 'RELEASE_UNAPPROVED', detail: 'one approval is missing' };
-    const rollout: Rollout = { id: `rollout-${release.version}-${attempt}`, release, run, spec: this.script.rollout, clock: 'wall' };
+    if (release.version === this.script.refusedRelease)
+      return { accepted: false, code: 'RELEASE_UNAPPROVED', detail: 'one approval is missing' };
+    const rollout: Rollout = {
+      id: `rollout-${release.version}-${attempt}`,
+      release,
+      run,
+      spec: this.script.rollout,
+      clock: 'wall',
+    };
     return { accepted: true, rollout, assignment: { source: 'request' } };
   }
 
   async verifyServable(input: { release: ReleaseRef }): ReturnType<DeploymentControlActivities['verifyServable']> {
     this.called('verifyServable');
-    if (input.release.version === this.script.refusedRelease) return { ok: false, code: 'KEY_REVOKED', detail: 'its key is compromised' };
+    if (input.release.version === this.script.refusedRelease)
+      return { ok: false, code: 'KEY_REVOKED', detail: 'its key is compromised' };
     return { ok: true };
   }
 
@@ -309,7 +388,10 @@ export class FakeWorld implements AllActivities {
     this.called('commitRoute');
     const standing = this.routes[plan.onGeneration];
     if (standing ? standing.intent !== plan.intent : plan.onGeneration !== this.routes.length) {
-      throw ApplicationFailure.create({ type: 'STORE_CONFLICT', message: `generation ${plan.onGeneration + 1} is another writer's` });
+      throw ApplicationFailure.create({
+        type: 'STORE_CONFLICT',
+        message: `generation ${plan.onGeneration + 1} is another writer's`,
+      });
     }
     if (!standing) this.routes.push(plan);
     return { generation: plan.onGeneration + 1, digest: digestFor(plan.intent) };
@@ -358,7 +440,8 @@ function whyRefused(input: RecordApprovalInput, document: ApprovalDocument, pers
   if (person === 'person:stranger') return 'KEY_UNKNOWN';
   if (person === input.startedBy) return 'APPROVAL_SELF';
   if (document.workspace !== input.request.workspace) return 'WORKSPACE_MISMATCH';
-  if (document.release.digest !== input.release.digest || document.evidence !== input.evidence) return 'APPROVAL_MISMATCH';
+  if (document.release.digest !== input.release.digest || document.evidence !== input.evidence)
+    return 'APPROVAL_MISMATCH';
   return input.recorded.some((approval) => approval.person === person) ? 'APPROVAL_DUPLICATE' : null;
 }
 
@@ -378,14 +461,24 @@ function planOf(model: string, onGeneration: number, release: ReleaseRef): Route
   };
 }
 
-const names = Object.getOwnPropertyNames(FakeWorld.prototype).filter((name) => !['constructor', 'request', 'called', 'serve', 'served', 'count'].includes(name));
+const names = Object.getOwnPropertyNames(FakeWorld.prototype).filter(
+  (name) => !['constructor', 'request', 'called', 'serve', 'served', 'count'].includes(name),
+);
 
 /** Activities for workers that serve many tests: each call goes to the world of the model that its input names. */
-export function activitiesOfWorlds(worlds: ReadonlyMap<string, FakeWorld>): Record<string, (input: unknown) => Promise<unknown>> {
-  return Object.fromEntries(names.map((name) => [name, async (input: unknown) => callWorld(worlds, name as keyof AllActivities, input)]));
+export function activitiesOfWorlds(
+  worlds: ReadonlyMap<string, FakeWorld>,
+): Record<string, (input: unknown) => Promise<unknown>> {
+  return Object.fromEntries(
+    names.map((name) => [name, async (input: unknown) => callWorld(worlds, name as keyof AllActivities, input)]),
+  );
 }
 
-async function callWorld(worlds: ReadonlyMap<string, FakeWorld>, name: keyof AllActivities, input: unknown): Promise<unknown> {
+async function callWorld(
+  worlds: ReadonlyMap<string, FakeWorld>,
+  name: keyof AllActivities,
+  input: unknown,
+): Promise<unknown> {
   const { model, request, release } = input as { model?: string; request?: RunRequest; release?: ReleaseRef };
   const world = worlds.get(model ?? request?.model ?? release!.model);
   if (!world) throw ApplicationFailure.nonRetryable(`no fake world for ${JSON.stringify(input)}`);

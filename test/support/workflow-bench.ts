@@ -7,7 +7,14 @@ import type { Envelope } from '../../workflows/domain/envelope';
 import { TASK_QUEUES, type TaskQueue, workflowIds } from '../../workflows/domain/names';
 import type { ReleaseRef } from '../../workflows/domain/release';
 import type { RunRequest } from '../../workflows/domain/run';
-import { commandUpdate, DEPLOYMENT, type DeploymentInput, type DeploymentStatus, releaseUpdate, statusQuery } from '../../workflows/deployment.messages';
+import {
+  commandUpdate,
+  DEPLOYMENT,
+  type DeploymentInput,
+  type DeploymentStatus,
+  releaseUpdate,
+  statusQuery,
+} from '../../workflows/deployment.messages';
 import { LIFECYCLE, type LifecycleInput, type LifecycleStatus, type Receipt } from '../../workflows/lifecycle.messages';
 import { activitiesOfWorlds, fakeCommand, FakeWorld } from './fake-world';
 
@@ -29,7 +36,10 @@ export class WorkflowBench {
   }
 
   /** Workers for the queues; leaving one out is a worker that is away. */
-  async startWorkers(queues: readonly TaskQueue[] = [TASK_QUEUES.control, TASK_QUEUES.compute], options: Partial<WorkerOptions> = {}): Promise<void> {
+  async startWorkers(
+    queues: readonly TaskQueue[] = [TASK_QUEUES.control, TASK_QUEUES.compute],
+    options: Partial<WorkerOptions> = {},
+  ): Promise<void> {
     for (const taskQueue of queues) {
       const worker = await Worker.create({
         connection: this.server.nativeConnection,
@@ -74,14 +84,26 @@ export class WorkflowBench {
     });
   }
 
-  async command(model: string, action: CommandAction, args: Readonly<Record<string, unknown>> = {}, updateId: string = randomUUID(), signer?: string): Promise<Receipt> {
+  async command(
+    model: string,
+    action: CommandAction,
+    args: Readonly<Record<string, unknown>> = {},
+    updateId: string = randomUUID(),
+    signer?: string,
+  ): Promise<Receipt> {
     const handle = this.client.workflow.getHandle(workflowIds.deployment(model));
-    return handle.executeUpdate<Receipt, [Envelope]>(commandUpdate, { args: [fakeCommand(model, action, args, signer)], updateId });
+    return handle.executeUpdate<Receipt, [Envelope]>(commandUpdate, {
+      args: [fakeCommand(model, action, args, signer)],
+      updateId,
+    });
   }
 
   async release(release: ReleaseRef, run: string | null = null, updateId: string = release.digest): Promise<Receipt> {
     const handle = this.client.workflow.getHandle(workflowIds.deployment(release.model));
-    return handle.executeUpdate<Receipt, [Envelope]>(releaseUpdate, { args: [fakeCommand(release.model, 'release', { release, run })], updateId });
+    return handle.executeUpdate<Receipt, [Envelope]>(releaseUpdate, {
+      args: [fakeCommand(release.model, 'release', { release, run })],
+      updateId,
+    });
   }
 
   async deploymentStatus(model: string): Promise<DeploymentStatus> {
@@ -89,17 +111,24 @@ export class WorkflowBench {
   }
 
   async lifecycleStatus(request: RunRequest): Promise<LifecycleStatus> {
-    return this.client.workflow.getHandle(workflowIds.lifecycle(request.model, request.run)).query<LifecycleStatus>(statusQuery);
+    return this.client.workflow
+      .getHandle(workflowIds.lifecycle(request.model, request.run))
+      .query<LifecycleStatus>(statusQuery);
   }
 }
 
 /** Looks again until it holds. Throws with what was seen last. */
-export async function eventually<T>(look: () => T | Promise<T>, holds: (seen: T) => boolean, timeoutMs = 20_000): Promise<T> {
+export async function eventually<T>(
+  look: () => T | Promise<T>,
+  holds: (seen: T) => boolean,
+  timeoutMs = 20_000,
+): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     const seen = await look();
     if (holds(seen)) return seen;
-    if (Date.now() > deadline) throw new Error(`did not come to hold in ${timeoutMs} ms; last seen: ${JSON.stringify(seen)}`);
+    if (Date.now() > deadline)
+      throw new Error(`did not come to hold in ${timeoutMs} ms; last seen: ${JSON.stringify(seen)}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -3,7 +3,15 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import type { Envelope } from '../../workflows/domain/envelope';
 import type { RunRequest, RunResult } from '../../workflows/domain/run';
-import { approveSignal, approveUpdate, cancelRunUpdate, type Receipt, rejectUpdate, type RolloutEndedArgs, rolloutEndedSignal } from '../../workflows/lifecycle.messages';
+import {
+  approveSignal,
+  approveUpdate,
+  cancelRunUpdate,
+  type Receipt,
+  rejectUpdate,
+  type RolloutEndedArgs,
+  rolloutEndedSignal,
+} from '../../workflows/lifecycle.messages';
 import { DAY_MS, digestFor, fakeApproval, fakeCommand, type FakeWorld, releaseRef } from '../support/fake-world';
 import { startTimeSkipping } from '../support/time-skipping';
 import { eventually, WorkflowBench } from '../support/workflow-bench';
@@ -24,21 +32,39 @@ afterAll(async () => {
 
 type Handle = Awaited<ReturnType<WorkflowBench['startLifecycle']>>;
 
-async function startRun(world: FakeWorld, over: Partial<RunRequest> = {}): Promise<{ handle: Handle; request: RunRequest }> {
+async function startRun(
+  world: FakeWorld,
+  over: Partial<RunRequest> = {},
+): Promise<{ handle: Handle; request: RunRequest }> {
   const request = world.request(undefined, over);
   return { handle: await bench.startLifecycle(request), request };
 }
 
 async function untilWaiting(request: RunRequest): Promise<void> {
-  await eventually(() => bench.lifecycleStatus(request), (status) => status.stage === 'awaiting-approval');
+  await eventually(
+    () => bench.lifecycleStatus(request),
+    (status) => status.stage === 'awaiting-approval',
+  );
 }
 
 const approve = (handle: Handle, envelope: Envelope, updateId?: string): Promise<Receipt> =>
   handle.executeUpdate<Receipt, [Envelope]>(approveUpdate, { args: [envelope], ...(updateId ? { updateId } : {}) });
 
-async function endRollout(handle: Handle, request: RunRequest, outcome: RolloutEndedArgs[0]['outcome'] = 'promoted'): Promise<void> {
-  await eventually(() => bench.lifecycleStatus(request), (status) => status.stage === 'rolling-out');
-  await handle.signal<RolloutEndedArgs>(rolloutEndedSignal, { model: request.model, run: request.run, outcome, detail: 'as told' });
+async function endRollout(
+  handle: Handle,
+  request: RunRequest,
+  outcome: RolloutEndedArgs[0]['outcome'] = 'promoted',
+): Promise<void> {
+  await eventually(
+    () => bench.lifecycleStatus(request),
+    (status) => status.stage === 'rolling-out',
+  );
+  await handle.signal<RolloutEndedArgs>(rolloutEndedSignal, {
+    model: request.model,
+    run: request.run,
+    outcome,
+    detail: 'as told',
+  });
 }
 
 describe('lifecycle', () => {
@@ -51,7 +77,14 @@ describe('lifecycle', () => {
     await endRollout(handle, request);
 
     const result = (await handle.result()) as RunResult;
-    expect(result).toEqual({ model: world.model, run: request.run, outcome: 'promoted', detail: 'as told', version: 1, code: null });
+    expect(result).toEqual({
+      model: world.model,
+      run: request.run,
+      outcome: 'promoted',
+      detail: 'as told',
+      version: 1,
+      code: null,
+    });
     expect(world.calls).toEqual([
       ...['admitRun', 'ingest', 'train', 'evaluate', 'judgeGates', 'registerRelease'],
       ...['recordApproval', 'recordApproval', 'handOver', 'finishRun'],
@@ -61,10 +94,22 @@ describe('lifecycle', () => {
   it('enters at the gates with a model from elsewhere', async () => {
     const world = bench.world();
     world.script.plan = { approvalsRequired: 0 };
-    const { handle, request } = await startRun(world, { imported: { onnx: digestFor('o'), signature: digestFor('s') }, cause: 'import' });
+    const { handle, request } = await startRun(world, {
+      imported: { onnx: digestFor('o'), signature: digestFor('s') },
+      cause: 'import',
+    });
     await endRollout(handle, request);
     await handle.result();
-    expect(world.calls).toEqual(['admitRun', 'ingest', 'openImported', 'evaluate', 'judgeGates', 'registerRelease', 'handOver', 'finishRun']);
+    expect(world.calls).toEqual([
+      'admitRun',
+      'ingest',
+      'openImported',
+      'evaluate',
+      'judgeGates',
+      'registerRelease',
+      'handOver',
+      'finishRun',
+    ]);
   });
 
   it('waits for days at no cost: an approval after three days counts, and the wait adds one timer to the history', async () => {
@@ -88,7 +133,11 @@ describe('lifecycle', () => {
     await untilWaiting(request);
     await approve(handle, fakeApproval(releaseRef(world.model, 1), 'person:ana'));
     const result = (await handle.result()) as RunResult;
-    expect(result).toMatchObject({ outcome: 'expired', detail: '1 approvals of release 1 did not come in time', version: 1 });
+    expect(result).toMatchObject({
+      outcome: 'expired',
+      detail: '1 approvals of release 1 did not come in time',
+      version: 1,
+    });
     expect(world.calls.filter((call) => call === 'recordApprovalExpiry')).toHaveLength(1);
     expect(world.calls).not.toContain('handOver');
   });
@@ -112,7 +161,15 @@ describe('lifecycle', () => {
       const receipt = await approve(handle, envelope);
       receipts.push(receipt.accepted ? receipt.detail : receipt.code);
     }
-    expect(receipts).toEqual(['KEY_UNKNOWN', 'APPROVAL_SELF', 'WORKSPACE_MISMATCH', 'APPROVAL_MISMATCH', 'APPROVAL_MISMATCH', 'approved; 1 more needed', 'APPROVAL_DUPLICATE']);
+    expect(receipts).toEqual([
+      'KEY_UNKNOWN',
+      'APPROVAL_SELF',
+      'WORKSPACE_MISMATCH',
+      'APPROVAL_MISMATCH',
+      'APPROVAL_MISMATCH',
+      'approved; 1 more needed',
+      'APPROVAL_DUPLICATE',
+    ]);
     expect((await bench.lifecycleStatus(request)).stage).toBe('awaiting-approval');
     await approve(handle, fakeApproval(release, 'person:ben'));
     await endRollout(handle, request);
@@ -156,7 +213,10 @@ describe('lifecycle', () => {
     await untilWaiting(request);
     await approve(handle, fakeApproval(release, 'person:ana'));
     await approve(handle, fakeApproval(release, 'person:ben'));
-    await eventually(() => bench.lifecycleStatus(request), (status) => status.stage === 'rolling-out');
+    await eventually(
+      () => bench.lifecycleStatus(request),
+      (status) => status.stage === 'rolling-out',
+    );
     const late = await approve(handle, fakeApproval(release, 'person:eva'));
     expect(late).toMatchObject({ accepted: false, code: 'APPROVAL_LATE' });
     expect(world.refusedApprovals).toEqual(['APPROVAL_LATE']);
@@ -171,7 +231,10 @@ describe('lifecycle', () => {
     await approve(handle, fakeApproval(releaseRef(world.model, 1), 'person:ana'));
     const envelope = fakeApproval(releaseRef(world.model, 1), 'person:ben', { decision: 'reject' });
     await handle.executeUpdate<Receipt, [Envelope]>(rejectUpdate, { args: [envelope] });
-    expect((await handle.result()) as RunResult).toMatchObject({ outcome: 'rejected', detail: 'person:ben rejected release 1' });
+    expect((await handle.result()) as RunResult).toMatchObject({
+      outcome: 'rejected',
+      detail: 'person:ben rejected release 1',
+    });
     expect(world.calls).not.toContain('handOver');
   });
 
@@ -179,19 +242,29 @@ describe('lifecycle', () => {
     const world = bench.world();
     world.script.gatesPass = false;
     const { handle } = await startRun(world);
-    expect((await handle.result()) as RunResult).toMatchObject({ outcome: 'gates-failed', code: 'GATES_FAILED', version: null });
+    expect((await handle.result()) as RunResult).toMatchObject({
+      outcome: 'gates-failed',
+      code: 'GATES_FAILED',
+      version: null,
+    });
     expect(world.calls).not.toContain('registerRelease');
   });
 
   it('fails with the code of what went wrong, after that was recorded', async () => {
     const world = bench.world();
-    world.script.failures.ingest = [ApplicationFailure.create({ type: 'DATA_SCHEMA', message: 'column delay is missing' })];
+    world.script.failures.ingest = [
+      ApplicationFailure.create({ type: 'DATA_SCHEMA', message: 'column delay is missing' }),
+    ];
     const { handle } = await startRun(world);
     const error: unknown = await handle.result().catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(WorkflowFailedError);
     const cause = (error as WorkflowFailedError).cause as ApplicationFailure;
     expect(cause.type).toBe('DATA_SCHEMA');
-    expect(cause.details![0]).toMatchObject({ outcome: 'failed', detail: 'column delay is missing', code: 'DATA_SCHEMA' });
+    expect(cause.details![0]).toMatchObject({
+      outcome: 'failed',
+      detail: 'column delay is missing',
+      code: 'DATA_SCHEMA',
+    });
     expect(world.outcomes).toEqual(['failed']);
   });
 
@@ -210,10 +283,15 @@ describe('lifecycle', () => {
     const { handle, request } = await startRun(world);
     await untilWaiting(request);
     const cancel = (signer: string): Promise<Receipt> =>
-      handle.executeUpdate<Receipt, [Envelope]>(cancelRunUpdate, { args: [fakeCommand(world.model, 'cancelRun', { run: request.run }, signer)] });
+      handle.executeUpdate<Receipt, [Envelope]>(cancelRunUpdate, {
+        args: [fakeCommand(world.model, 'cancelRun', { run: request.run }, signer)],
+      });
     expect(await cancel('person:stranger')).toMatchObject({ accepted: false, code: 'KEY_UNKNOWN' });
     expect(await cancel('person:olga')).toMatchObject({ accepted: true });
-    expect((await handle.result()) as RunResult).toMatchObject({ outcome: 'cancelled', detail: 'Cancelled by person:olga' });
+    expect((await handle.result()) as RunResult).toMatchObject({
+      outcome: 'cancelled',
+      detail: 'Cancelled by person:olga',
+    });
     expect(world.withdrawn).toEqual([]);
   });
 
@@ -221,7 +299,10 @@ describe('lifecycle', () => {
     const world = bench.world();
     world.script.plan = { approvalsRequired: 0 };
     const { handle, request } = await startRun(world);
-    await eventually(() => bench.lifecycleStatus(request), (status) => status.detail.includes('waits for its end'));
+    await eventually(
+      () => bench.lifecycleStatus(request),
+      (status) => status.detail.includes('waits for its end'),
+    );
     await handle.executeUpdate<Receipt, [Envelope]>(cancelRunUpdate, { args: [fakeCommand(world.model, 'cancelRun')] });
     expect((await handle.result()) as RunResult).toMatchObject({ outcome: 'cancelled', version: 1 });
     expect(world.withdrawn).toEqual([releaseRef(world.model, 1).digest]);

@@ -21,7 +21,7 @@ export function serveOnly(release: ReleaseRef): Arm[] {
   return [{ name: 'champion', release, weight: 1 }];
 }
 
-/** Paired quality must be settled before the bake: the last step that the spec names. */
+/** Paired quality must be settled before the bake. `spec` is as the user wrote it: its steps do not include the bake. */
 export function needsQuality(spec: RolloutSpec, step: number): boolean {
   return spec.quality !== null && step >= spec.steps.length - 1;
 }
