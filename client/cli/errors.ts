@@ -23,12 +23,18 @@ export function describeError(error: unknown): ShownError {
 function classify(error: unknown): { code: ErrorCode; message: string } {
   if (error instanceof SlipwayError) return { code: error.code, message: error.message };
   if (error instanceof WorkflowNotFoundError) return { code: 'NOT_FOUND', message: `no workflow ${error.workflowId}` };
-  if (isGrpcServiceError(error) && UNREACHABLE.has(Number(error.code))) {
-    return { code: 'TEMPORAL_UNAVAILABLE', message: error.details || error.message };
-  }
+  const unreachable = findUnreachable(error);
+  if (unreachable !== undefined) return { code: 'TEMPORAL_UNAVAILABLE', message: unreachable };
   const failure = findCoded(error);
   if (failure) return failure;
   return { code: 'INTERNAL', message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+}
+
+/** What the connection to Temporal said, below the client's own errors. */
+function findUnreachable(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if (isGrpcServiceError(error) && UNREACHABLE.has(Number(error.code))) return error.details || error.message;
+  return findUnreachable(error.cause);
 }
 
 /** Failures come wrapped (WorkflowFailedError, ActivityFailure, ApplicationFailure): the innermost code says most. */
