@@ -16,7 +16,8 @@ import {
   statusQuery,
 } from '../../workflows/deployment.messages';
 import { LIFECYCLE, type LifecycleInput, type LifecycleStatus, type Receipt } from '../../workflows/lifecycle.messages';
-import { activitiesOfWorlds, fakeCommand, FakeWorld } from './fake-world';
+import { fakeCommand } from './fake-documents';
+import { activitiesOfWorlds, FakeWorld } from './fake-world';
 
 export interface Server {
   readonly client: Client;
@@ -106,6 +107,22 @@ export class WorkflowBench {
     });
   }
 
+  /** A deployment whose champion is release 2, which followed release 1. */
+  async deployed(script: (world: FakeWorld) => void = () => undefined): Promise<FakeWorld> {
+    const world = this.world();
+    world.serve(1, 2);
+    script(world);
+    await this.startDeployment(world.model);
+    return world;
+  }
+
+  /** Waits until a canary is being watched at the step. */
+  async watching(world: FakeWorld, step = 0): Promise<void> {
+    const isWatched = ({ rollout }: DeploymentStatus): boolean =>
+      rollout?.step === step && world.calls.includes('watchCanary');
+    await eventually(() => this.deploymentStatus(world.model), isWatched);
+  }
+
   async deploymentStatus(model: string): Promise<DeploymentStatus> {
     return this.client.workflow.getHandle(workflowIds.deployment(model)).query<DeploymentStatus>(statusQuery);
   }
@@ -131,4 +148,12 @@ export async function eventually<T>(
       throw new Error(`did not come to hold in ${timeoutMs} ms; last seen: ${JSON.stringify(seen)}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+}
+
+/** Waits for the ends of so many rollouts. */
+export async function ended(world: FakeWorld, count = 1): Promise<readonly string[]> {
+  return eventually(
+    () => world.outcomes,
+    (outcomes) => outcomes.length >= count,
+  );
 }

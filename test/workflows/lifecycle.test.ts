@@ -12,7 +12,8 @@ import {
   type RolloutEndedArgs,
   rolloutEndedSignal,
 } from '../../workflows/lifecycle.messages';
-import { DAY_MS, digestFor, fakeApproval, fakeCommand, type FakeWorld, releaseRef } from '../support/fake-world';
+import { DAY_MS, digestFor, fakeApproval, fakeCommand, releaseRef } from '../support/fake-documents';
+import type { FakeWorld } from '../support/fake-world';
 import { startTimeSkipping } from '../support/time-skipping';
 import { eventually, WorkflowBench } from '../support/workflow-bench';
 
