@@ -49,6 +49,9 @@ export interface StartedRun {
   readonly joined: boolean;
 }
 
+/** A retry gives up looking for a free attempt after so many refused ones. */
+const MAX_REFUSED = 100;
+
 /** Starts a run, or joins the one with the same identity. Throws SPEC_INVALID, CONFIG_INVALID, TEMPORAL_UNAVAILABLE. */
 export async function startRun(ports: ClientPorts, options: StartRunOptions): Promise<StartedRun> {
   const spec = parseSpec(options.specText, { file: options.specFile });
@@ -60,27 +63,26 @@ export async function startRun(ports: ClientPorts, options: StartRunOptions): Pr
     imported: options.imported ?? null,
   };
   const digest = digestOf(Buffer.from(runIdentityText(identity), 'utf8'));
-  const { attempt, before } = await chooseAttempt(ports, spec.model, digest, options.retry === true);
-  const run = runId(digest, attempt);
-  const request: RunRequest = {
-    schema: 'slipway.run/1',
-    workspace: ports.config.workspace,
-    ...identity,
-    run,
-    attempt,
-    cause: options.cause ?? 'manual',
-    from: options.from !== undefined && before !== null ? { run: before, step: options.from } : null,
-    evidence: options.evidence ?? null,
-    requestedAt: new Date().toISOString(),
-  };
-  const workflowId = workflowIds.lifecycle(spec.model, run);
-  return {
-    model: spec.model,
-    run,
-    workflowId,
-    spec,
-    joined: await startOrJoin(ports, request, options.key ?? DEFAULT_KEY),
-  };
+  const retry = options.retry === true;
+  const { attempt, before } = await chooseAttempt(ports, spec.model, digest, retry);
+  for (let next = attempt; ; next += 1) {
+    const run = runId(digest, next);
+    const request: RunRequest = {
+      schema: 'slipway.run/1',
+      workspace: ports.config.workspace,
+      ...identity,
+      run,
+      attempt: next,
+      cause: options.cause ?? 'manual',
+      from: options.from !== undefined && before !== null ? { run: before, step: options.from } : null,
+      evidence: options.evidence ?? null,
+      requestedAt: new Date().toISOString(),
+    };
+    const joined = await startOrJoin(ports, request, options.key ?? DEFAULT_KEY);
+    // A run that was refused left nothing in the store, but Temporal knows its id: a retry goes past it.
+    if (joined && retry && next < attempt + MAX_REFUSED) continue;
+    return { model: spec.model, run, workflowId: workflowIds.lifecycle(spec.model, run), spec, joined };
+  }
 }
 
 /** The newest attempt, or with `retry` the one after it. */
