@@ -1,4 +1,5 @@
 import { judgeQuality } from '../../../../workflows/domain/statistics/quality-verdict';
+import type { PairedDay } from '../../../../workflows/domain/statistics/paired-days';
 import type { Verdict } from '../../../../workflows/domain/verdict';
 import { keys } from '../../../../workflows/domain/keys';
 import { readFile } from 'node:fs/promises';
@@ -74,7 +75,8 @@ async function confirmByLabels(demo: Demo, generation: number, version: number, 
     toMs: demo.traffic.nextDayMs,
   });
   const verdict = judgeQuality({ metric: 'logLoss', require: 'notWorse', margin: 0, alpha: 0.05, minDays: 1 }, days);
-  const worse = days.length > 0 && days.every((day) => day.challengerLoss > day.championLoss);
+  const total = (loss: (day: PairedDay) => number): number => days.reduce((sum, day) => sum + day.rows * loss(day), 0);
+  const worse = total((day) => day.challengerLoss) > total((day) => day.championLoss);
   demo.ledger.must('the labels that matured later say the same', worse, verdict.detail);
 }
 

@@ -3,6 +3,7 @@ import { createWriteStream, mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseConfig, type SlipwayConfig } from '../../../../infra/config/config';
+import { ensureBucket } from '../../../../infra/object-store/s3-bucket';
 import { nodeEntry } from '../../../../infra/process/node-entry';
 import { type LocalS3, startLocalS3 } from '../../../../infra/tools/versitygw-server';
 import { findLockHolder } from '../../../../infra/workspace/lock';
@@ -47,11 +48,14 @@ export async function startStack(
     SLIPWAY_LOG_LEVEL: 'info',
     ...s3Environment(s3),
   };
+  if (s3) {
+    Object.assign(process.env, s3.credentials); // The client in this process signs its S3 requests with the same development key.
+    const { store } = parseConfig(base);
+    if (store.kind === 's3') await ensureBucket(store);
+  }
   const child = launch(base, home);
   await untilRunning(home, child, say);
   const env = withStackEnvironment(base);
-  // The client in this process signs its S3 requests with the same development key.
-  Object.assign(process.env, s3?.credentials ?? {});
   return {
     config: parseConfig(env),
     env,
