@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { isMissing } from '../object-store/fs-errors';
 import type { ObjectStore } from '../object-store/port';
 
 /** Local copies of Parquet parts, for DuckDB, which needs files. Parts never change: each is fetched once. */
@@ -74,7 +75,7 @@ async function namesIn(folder: string): Promise<Set<string>> {
   try {
     return new Set(await readdir(folder));
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return new Set();
+    if (isMissing(error)) return new Set();
     throw error;
   }
 }

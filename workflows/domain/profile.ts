@@ -61,11 +61,14 @@ export interface TimestampProfile {
 export const PROFILE_QUANTILES = [0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1] as const;
 export const PROFILE_CATEGORIES = 50;
 const HOUR_MS = 3_600_000;
+/** Taken out once: in a sandbox (workflows, tests) each look-up of a global is slow. */
+const { isFinite, isNaN } = Number;
+const { floor } = Math;
 
 /** Profile of a numeric column; NaN is missing. Sorts a copy. */
 export function profileNumbers(values: ArrayLike<number>): NumericProfile {
   const known = Float64Array.from(values)
-    .filter((value) => Number.isFinite(value))
+    .filter((value) => isFinite(value))
     .sort();
   const edges = quantileEdges(known);
   const { mean, sd } = momentsOf(known);
@@ -156,7 +159,7 @@ export function countLikeNumbers(profile: Pick<NumericProfile, 'edges'>, values:
   const last = edges[edges.length - 1] ?? Infinity;
   for (let row = 0; row < values.length; row += 1) {
     const value = values[row]!;
-    if (Number.isNaN(value)) counts[bins + 2]! += 1;
+    if (isNaN(value)) counts[bins + 2]! += 1;
     else if (value < first) counts[bins]! += 1;
     else if (value > last) counts[bins + 1]! += 1;
     else counts[binOf(edges, value)]! += 1;
@@ -181,7 +184,7 @@ export function countLikeTimestamps(values: ArrayLike<number>): number[] {
   const counts = new Array<number>(25).fill(0);
   for (let row = 0; row < values.length; row += 1) {
     const value = values[row]!;
-    if (Number.isFinite(value)) counts[((Math.floor(value / HOUR_MS) % 24) + 24) % 24]! += 1;
+    if (isFinite(value)) counts[((floor(value / HOUR_MS) % 24) + 24) % 24]! += 1;
     else counts[24]! += 1;
   }
   return counts;

@@ -73,7 +73,7 @@ describe('comparison of error rates by simulation', () => {
     for (let replication = 0; replication < replications; replication += 1) {
       const at = firstCrossing(
         random,
-        { challenger: rate + margin, champion: rate, weight, margin, keys: 1_200 },
+        { challenger: rate + margin, champion: rate, weight, margin, keys: 1_000 },
         'logWorse',
       );
       if (at !== null) alarms += 1;
@@ -84,11 +84,11 @@ describe('comparison of error rates by simulation', () => {
   it('passes a challenger that is worse than the margin in fewer than 5 % of rollouts', () => {
     const random = seededRandom(7);
     let passes = 0;
-    for (let replication = 0; replication < 1_000; replication += 1) {
+    for (let replication = 0; replication < 500; replication += 1) {
       const rollout = { challenger: 0.02, champion: 0.01, weight: 0.1, margin: 0.01, keys: 1_000 };
       if (firstCrossing(random, rollout, 'logNotWorse') !== null) passes += 1;
     }
-    expect(passes / 1_000).toBeLessThan(0.05);
+    expect(passes / 500).toBeLessThan(0.05);
   });
 
   it.each([

@@ -34,7 +34,7 @@ export function judgeDisagreement(spec: DisagreementCheckSpec, paired: PairedCou
     statistic: { name: 'mean |challenger - champion|', value: mean },
     bound: { name: 'max', value: spec.max },
     counts: { keys: paired.keys },
-    detail: `${describeMean(mean, paired.keys)}, at most ${spec.max} allowed; ${describeEvidence(logAbove, logBelow, spec.alpha)}`,
+    detail: `${describeMean(mean, paired.keys)}, at most ${spec.max} allowed (${describeEvidence(logAbove, logBelow, spec.alpha)})`,
     resolves: outcome === 'inconclusive' ? whatResolves(spec, moments, limit) : '',
   };
 }
@@ -46,8 +46,10 @@ function describeMean(mean: number | null, keys: number): string {
 }
 
 function describeEvidence(logAbove: number, logBelow: number, alpha: number): string {
-  const [side, value] = logAbove > logBelow ? ['above', logAbove] : ['below', logBelow];
-  return `e-value of ${side} ${fromLog(value).toPrecision(3)} of ${(1 / alpha).toPrecision(3)}`;
+  const [side, value] = logAbove > logBelow ? ['more', logAbove] : ['less', logBelow];
+  const evidence = fromLog(value);
+  const shown = evidence > 1e6 ? 'over a million' : String(Number(evidence.toPrecision(3)));
+  return `evidence for ${side}: ${shown}, settled at ${Number((1 / alpha).toPrecision(3))}`;
 }
 
 function whatResolves(spec: DisagreementCheckSpec, moments: Moments, limit: number): string {

@@ -1,5 +1,9 @@
 import { logMeanExp } from './e-values';
 
+/** Taken out once: in a sandbox (workflows, tests) each look-up of a global is slow. */
+const { exp, log, min } = Math;
+const infinity = Infinity;
+
 /** Independent trials of one arm, counted from the start: assignment keys, and those whose first request met an error. */
 export interface KeyCounts {
   readonly keys: number;
@@ -38,9 +42,9 @@ export function compareErrorRates(champion: KeyCounts, challenger: KeyCounts, ma
 function logMixture(counts: KeyCounts, p: number, shifts: readonly number[], direction: 1 | -1): number {
   const odds = p / (1 - p);
   const ratios = shifts.map((shift) => {
-    const factor = Math.exp(direction * shift);
+    const factor = exp(direction * shift);
     // For odds times f, the likelihood ratio of an error is f / (1 - p + p f), of a success 1 / (1 - p + p f).
-    return counts.errorKeys * direction * shift - counts.keys * Math.log((1 + odds * factor) / (1 + odds));
+    return counts.errorKeys * direction * shift - counts.keys * log((1 + odds * factor) / (1 + odds));
   });
   return logMeanExp(ratios);
 }
@@ -52,17 +56,16 @@ function logHedged(logValue: number): number {
 
 /** Least value over champion rates p in [0, 1 - margin): a grid in log odds, then golden section around its lowest points. */
 function leastOver(f: (p: number) => number, margin: number): number {
-  const low = Math.log(SMALLEST_RATE);
-  const high = Math.log((1 - margin - SMALLEST_RATE) / (margin + SMALLEST_RATE));
+  const low = log(SMALLEST_RATE);
+  const high = log((1 - margin - SMALLEST_RATE) / (margin + SMALLEST_RATE));
   const step = (high - low) / GRID;
-  const at = (position: number): number => f(Math.min(expit(low + position * step), 1 - margin - SMALLEST_RATE));
+  const at = (position: number): number => f(min(expit(low + position * step), 1 - margin - SMALLEST_RATE));
   const values = Array.from({ length: GRID + 1 }, (_, position) => at(position));
-  let least = Infinity;
+  let least = infinity;
   for (let position = 0; position <= GRID; position += 1) {
     const here = values[position]!;
-    const isValley = here <= (values[position - 1] ?? Infinity) && here <= (values[position + 1] ?? Infinity);
-    if (isValley)
-      least = Math.min(least, here, goldenSection(at, Math.max(0, position - 1), Math.min(GRID, position + 1)));
+    const isValley = here <= (values[position - 1] ?? infinity) && here <= (values[position + 1] ?? infinity);
+    if (isValley) least = min(least, here, goldenSection(at, Math.max(0, position - 1), min(GRID, position + 1)));
   }
   return least;
 }
@@ -83,9 +86,9 @@ function goldenSection(f: (x: number) => number, from: number, to: number): numb
       atRight = f(right);
     }
   }
-  return Math.min(atLeft, atRight);
+  return min(atLeft, atRight);
 }
 
 function expit(logit: number): number {
-  return 1 / (1 + Math.exp(-logit));
+  return 1 / (1 + exp(-logit));
 }
