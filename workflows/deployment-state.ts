@@ -21,6 +21,8 @@ import type { RolloutProgress } from './rollout-progress';
 import { setKeyword } from './search-attributes';
 import { Story } from './story';
 
+/** Longer ids are not ours; the nonce still tells a replay. */
+const MAX_ID_CHARS = 128;
 /** Six seconds, with the waits between them. */
 const ANSWER_ATTEMPTS = 6;
 /** Losing more often than this means that somebody else writes routes all the time. */
@@ -147,7 +149,7 @@ export class Deployment {
 
   remember(id: string, accepted: boolean, code: ErrorCode | null): void {
     // What could not be checked may be sent again.
-    if (id === '' || (code !== null && ERRORS[code].retryable)) return;
+    if (id === '' || id.length > MAX_ID_CHARS || (code !== null && ERRORS[code].retryable)) return;
     this.seen.push({ id, accepted, code });
     if (this.seen.length > MAX_SEEN_IDS) this.seen.shift();
   }

@@ -1,9 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
-import type {
-  ApprovalDocument,
-  CommandDocument,
-  RecordedApproval,
-} from '../../workflows/domain/approval';
+import type { ApprovalDocument, CommandDocument, RecordedApproval } from '../../workflows/domain/approval';
 import type { Digest } from '../../workflows/domain/digest';
 import type { Envelope } from '../../workflows/domain/envelope';
 import type { ErrorCode } from '../../workflows/domain/errors';

@@ -37,22 +37,31 @@ export class WorkflowBench {
   }
 
   /** Workers for the queues; leaving one out is a worker that is away. */
-  async startWorkers(
-    queues: readonly TaskQueue[] = [TASK_QUEUES.control, TASK_QUEUES.compute],
-    options: Partial<WorkerOptions> = {},
-  ): Promise<void> {
+  async startWorkers(queues: readonly TaskQueue[] = [TASK_QUEUES.control, TASK_QUEUES.compute]): Promise<void> {
     for (const taskQueue of queues) {
-      const worker = await Worker.create({
-        connection: this.server.nativeConnection,
-        ...(this.server.namespace === undefined ? {} : { namespace: this.server.namespace }),
+      const isControl = taskQueue === TASK_QUEUES.control;
+      await this.start({
         taskQueue,
-        activities: activitiesOfWorlds(this.worlds),
-        ...(taskQueue === TASK_QUEUES.control ? { workflowBundle: { codePath: await workflowBundlePath() } } : {}),
-        maxHeartbeatThrottleInterval: 200,
-        ...options,
+        ...(isControl ? { workflowBundle: { codePath: await workflowBundlePath() } } : {}),
       });
-      this.workers.push({ worker, run: worker.run() });
     }
+  }
+
+  /** Activities only, for workflow code that runs in another process. */
+  async startActivityWorkers(): Promise<void> {
+    for (const taskQueue of [TASK_QUEUES.control, TASK_QUEUES.compute]) await this.start({ taskQueue });
+  }
+
+  private async start(options: Omit<WorkerOptions, 'connection' | 'namespace' | 'activities'>): Promise<void> {
+    const { nativeConnection: connection, namespace } = this.server;
+    const worker = await Worker.create({
+      connection,
+      ...(namespace === undefined ? {} : { namespace }),
+      activities: activitiesOfWorlds(this.worlds),
+      maxHeartbeatThrottleInterval: 200,
+      ...options,
+    });
+    this.workers.push({ worker, run: worker.run() });
   }
 
   async stopWorkers(): Promise<void> {
@@ -61,8 +70,7 @@ export class WorkflowBench {
     await Promise.all(workers.map(({ run }) => run));
   }
 
-  world(): FakeWorld {
-    const model = `test/m-${randomUUID().slice(0, 12)}`;
+  world(model = `test/m-${randomUUID().slice(0, 12)}`): FakeWorld {
     const world = new FakeWorld(model);
     this.worlds.set(model, world);
     return world;

@@ -1,0 +1,264 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { resolve } from 'node:path';
+import type { WorkflowFailedError } from '@temporalio/client';
+import { CancelledFailure } from '@temporalio/common';
+import {
+  createHandoverActivities,
+  type HandoverActivities,
+} from '../../activities/handover/create-handover-activities';
+import { nodeEntry } from '../../infra/process/node-entry';
+import { TASK_QUEUES, workflowIds } from '../../workflows/domain/names';
+import type { ReleaseManifest } from '../../workflows/domain/release';
+import type { RunResult } from '../../workflows/domain/run';
+import type { ModelSpec } from '../../workflows/domain/spec';
+import type { Envelope } from '../../workflows/domain/envelope';
+import type { LifecycleInput } from '../../workflows/lifecycle.messages';
+import { cancelRunUpdate, type Receipt } from '../../workflows/lifecycle.messages';
+import { MONITOR, type MonitorResult } from '../../workflows/monitor.messages';
+import {
+  canaryReport,
+  digestFor,
+  documentOf,
+  fakeCommand,
+  fakeEnvelope,
+  releaseRef,
+  ROLLOUT_SPEC,
+  untilCancelled,
+} from '../support/fake-documents';
+import type { FakeWorld } from '../support/fake-world';
+import { startTemporalServer, type TestServer } from '../support/temporal-server';
+import { ended, eventually, WorkflowBench } from '../support/workflow-bench';
+
+let server: TestServer;
+let bench: WorkflowBench;
+
+beforeAll(async () => {
+  server = await startTemporalServer();
+  bench = new WorkflowBench(server);
+}, 120_000);
+
+afterEach(() => bench.stopWorkers());
+afterAll(() => server?.stop());
+
+const QUALITY = { metric: 'logLoss', require: 'better', margin: 0, alpha: 0.05, minDays: 3 } as const;
+
+/** The real hand-over, with a signature that the fakes take as it is. */
+function withHandOver(world: FakeWorld): HandoverActivities {
+  const handover = createHandoverActivities({
+    client: server.client,
+    signer: {
+      keyId: 'process:control',
+      publicKey: '',
+      sign: (_, document) => fakeEnvelope(document, 'process:control'),
+    },
+    workspace: 'test',
+    timeoutDivisor: 1,
+    champion: async () => ({
+      manifest: { lineage: { commit: 'abc' }, spec: digestFor('spec') } as unknown as ReleaseManifest,
+      spec: { monitor: { retrain: { enabled: true, cooldownMs: 1000 } } } as unknown as ModelSpec,
+    }),
+    claimRetrain: async (_, look) => !look.includes('cooling'),
+  });
+  const call = (name: 'handOver' | 'withdrawRelease' | 'startRetrain') => async (input: never) => {
+    world.called(name);
+    return handover[name](input) as never;
+  };
+  Object.assign(world, {
+    handOver: call('handOver'),
+    withdrawRelease: call('withdrawRelease'),
+    startRetrain: call('startRetrain'),
+  });
+  return handover;
+}
+
+describe('I4: rollback needs only the control worker', () => {
+  it('serves the previous release within two seconds of the command while no compute worker is there', async () => {
+    await bench.startWorkers([TASK_QUEUES.control]);
+    const world = await bench.deployed((it) => {
+      it.script.rollout = { ...ROLLOUT_SPEC, quality: QUALITY };
+      it.script.canary = untilCancelled;
+    });
+    await bench.release(releaseRef(world.model, 3));
+    await bench.watching(world);
+    const sentAtMs = Date.now();
+    await bench.command(world.model, 'rollback');
+    expect(Date.now() - sentAtMs).toBeLessThan(2000);
+    expect(world.served).toMatchObject({ arms: { champion: [2, 1] } });
+    expect(world.calls).not.toContain('watchQuality');
+  });
+
+  it('ends a step inconclusive when nobody is there to judge quality', async () => {
+    await bench.startWorkers([TASK_QUEUES.control]);
+    const world = await bench.deployed((it) => {
+      it.script.rollout = { ...ROLLOUT_SPEC, extensions: 0, quality: QUALITY };
+    });
+    await bench.release(releaseRef(world.model, 3));
+    expect(await ended(world)).toEqual(['inconclusive']);
+  });
+});
+
+describe('hand-over', () => {
+  it('starts the deployment with the first release, and the run hears how its rollout ended', async () => {
+    await bench.startWorkers();
+    const world = bench.world();
+    world.script.plan = { approvalsRequired: 0 };
+    withHandOver(world);
+    const handle = await bench.startLifecycle(world.request());
+    expect((await handle.result()) as RunResult).toMatchObject({
+      outcome: 'promoted',
+      version: 1,
+      detail: 'first release of the model',
+    });
+    expect(world.served.arms).toEqual({ champion: [1, 1] });
+    const described = await server.client.workflow.getHandle(workflowIds.deployment(world.model)).describe();
+    expect(described.typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value])).toContainEqual([
+      'SlipwayModel',
+      world.model,
+    ]);
+  });
+
+  it('hands over once, however often the activity runs', async () => {
+    await bench.startWorkers();
+    const world = await bench.deployed();
+    const handover = withHandOver(world);
+    const input = { request: world.request(), release: releaseRef(world.model, 3) };
+    const answers = [await handover.handOver(input), await handover.handOver(input)];
+    expect(answers.map((answer) => answer.accepted)).toEqual([true, true]);
+    await ended(world);
+    await eventually(
+      () => world.calls.filter((call) => call === 'recoverDeployment').length,
+      (runs) => runs === 2,
+    );
+    expect(await handover.handOver(input)).toMatchObject({ accepted: true });
+    expect(world.outcomes).toEqual(['promoted']);
+  });
+
+  it('is taken back when the run is cancelled by a signed command', async () => {
+    await bench.startWorkers();
+    const world = await bench.deployed((it) => {
+      it.script.plan = { approvalsRequired: 0 };
+      it.script.canary = untilCancelled;
+      it.registerRelease = async () => releaseRef(it.model, 3);
+    });
+    withHandOver(world);
+    const handle = await bench.startLifecycle(world.request());
+    await bench.watching(world);
+    await handle.executeUpdate<Receipt, [Envelope]>(cancelRunUpdate, { args: [fakeCommand(world.model, 'cancelRun')] });
+    expect((await handle.result()) as RunResult).toMatchObject({ outcome: 'cancelled' });
+    expect(world.served.arms).toEqual({ champion: [2, 1] });
+  });
+});
+
+it('ends as cancelled when Temporal is asked to cancel, after taking back what it did', async () => {
+  await bench.startWorkers();
+  const world = bench.world();
+  world.script.plan = { approvalsRequired: 0 };
+  const request = world.request();
+  const handle = await bench.startLifecycle(request);
+  await eventually(
+    () => bench.lifecycleStatus(request),
+    ({ detail }) => detail.includes('waits for its end'),
+  );
+  await handle.cancel();
+  const error: unknown = await handle.result().catch((reason: unknown) => reason);
+  expect((error as WorkflowFailedError).cause).toBeInstanceOf(CancelledFailure);
+  expect(world.withdrawn).toEqual([releaseRef(world.model, 1).digest]);
+  expect(world.outcomes).toEqual(['cancelled']);
+});
+
+describe('a workflow worker that is killed', () => {
+  const children: ChildProcess[] = [];
+  afterAll(() => children.forEach((child) => child.kill('SIGKILL')));
+
+  async function spawnWorker(): Promise<ChildProcess> {
+    const argv = [...nodeEntry(resolve(__dirname, '../support/workflow-worker.ts')), server.address, server.namespace];
+    const child = spawn(argv[0]!, argv.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] });
+    children.push(child);
+    await new Promise<void>((ready, failed) => {
+      child.stdout.once('data', () => ready());
+      child.once('exit', (code) => failed(new Error(`the worker ended with ${code}`)));
+    });
+    return child;
+  }
+
+  it('I6: in the middle of a rollout costs a moment, and each effect happens once', async () => {
+    const world = await bench.deployed();
+    let letGo = (): void => undefined;
+    const killed = new Promise<void>((go) => (letGo = go));
+    world.script.canary = async ({ step }) => {
+      if (step === 1) await killed;
+      return canaryReport('pass');
+    };
+    await bench.startActivityWorkers();
+    const first = await spawnWorker();
+    await bench.release(releaseRef(world.model, 3));
+    await eventually(
+      () => world.routes.length,
+      (generations) => generations === 4,
+    );
+    first.removeAllListeners('exit').kill('SIGKILL');
+    const second = await spawnWorker();
+    letGo();
+    expect(await ended(world)).toEqual(['promoted']);
+    expect(world.routes.slice(2).map((plan) => plan.intent)).toEqual([
+      ...['rollout-3-3/step-0/on-2', 'rollout-3-3/step-1/on-3'],
+      ...['rollout-3-3/step-2/on-4', 'rollout-3-3/promote/on-5'],
+    ]);
+    expect(world.rolloutEvents.map(({ event }) => event)).toEqual(['started', 'judged', 'judged', 'judged', 'ended']);
+    second.removeAllListeners('exit').kill('SIGKILL');
+  }, 90_000);
+});
+
+describe('monitor', () => {
+  const look = async (world: FakeWorld, asOf: string): Promise<MonitorResult> =>
+    (await server.client.workflow.execute(MONITOR, {
+      workflowId: `${workflowIds.monitor(world.model)}/${asOf}`,
+      taskQueue: TASK_QUEUES.control,
+      args: [{ model: world.model, asOf }],
+    })) as MonitorResult;
+
+  it('records what it saw, and starts nothing where nothing moved', async () => {
+    await bench.startWorkers();
+    const world = bench.world();
+    expect(await look(world, '2001-05-01T00:00:00Z')).toMatchObject({ decision: 'healthy', retrainRun: null });
+    expect(world.calls).toEqual(['look', 'recordLook']);
+  });
+
+  it('starts one retrain for a look, with cause drift, newer data and its evidence', async () => {
+    await bench.startWorkers();
+    const world = bench.world();
+    world.script.plan = { approvalsRequired: 2 };
+    const retrainAsOf = '2001-05-06T00:00:00.000Z';
+    world.script.look = { decision: 'retrain', detail: 'calibration is off', report: digestFor('report'), retrainAsOf };
+    const handover = withHandOver(world);
+    const { retrainRun } = await look(world, '2001-05-06T00:00:00Z');
+    expect(retrainRun).toMatch(/^r-[0-9a-f]{10}-1$/);
+    const again = await handover.startRetrain({
+      model: world.model,
+      asOf: retrainAsOf,
+      report: digestFor('report'),
+      look: 'x',
+    });
+    expect(again).toBe(retrainRun);
+    const handle = server.client.workflow.getHandle(workflowIds.lifecycle(world.model, retrainRun!));
+    const { events } = await handle.fetchHistory();
+    const payload = events![0]!.workflowExecutionStartedEventAttributes!.input!.payloads![0]!.data!;
+    const { request, command } = JSON.parse(Buffer.from(payload).toString('utf8')) as LifecycleInput;
+    expect(request).toMatchObject({
+      cause: 'drift',
+      asOf: retrainAsOf,
+      evidence: digestFor('report'),
+      commit: 'abc',
+      attempt: 1,
+    });
+    expect(documentOf(command)).toMatchObject({ action: 'run', args: { run: retrainRun } });
+    await handle.terminate();
+  });
+
+  it('starts none while the last one is too recent', async () => {
+    const world = bench.world();
+    const handover = withHandOver(world);
+    const input = { model: world.model, asOf: '2001-05-06T00:00:00Z', report: digestFor('report'), look: 'cooling' };
+    expect(await handover.startRetrain(input)).toBeNull();
+  });
+});
