@@ -3,7 +3,8 @@ import {
   ScheduleOverlapPolicy,
   WorkflowExecutionAlreadyStartedError,
 } from '@temporalio/client';
-import { type ModelName, SEARCH_ATTRIBUTES, TASK_QUEUES, workflowIds } from '../workflows/domain/names';
+import { monitorStart } from '../infra/temporal/start-options';
+import { type ModelName, workflowIds } from '../workflows/domain/names';
 import { MONITOR, type MonitorInput, type MonitorResult } from '../workflows/monitor.messages';
 import type { ClientPorts } from './client-ports';
 
@@ -20,11 +21,10 @@ export async function triggerMonitor(
   const workflowId = `${workflowIds.monitor(model)}/${asOf ?? new Date().toISOString()}`;
   try {
     await ports.temporal.workflow.start(MONITOR, {
+      ...monitorStart(model, asOf),
       workflowId,
-      taskQueue: TASK_QUEUES.control,
       args: [input],
       workflowIdReusePolicy: 'REJECT_DUPLICATE',
-      searchAttributes: { [SEARCH_ATTRIBUTES.model]: [model] },
     });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
@@ -44,9 +44,9 @@ export async function createMonitorSchedule(ports: ClientPorts, model: ModelName
       policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: CATCHUP_MS },
       action: {
         type: 'startWorkflow',
+        ...monitorStart(model, null),
         workflowType: MONITOR,
         workflowId: scheduleId,
-        taskQueue: TASK_QUEUES.control,
         args: [input],
       },
     });

@@ -2,10 +2,11 @@ import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError } from '@temp
 import { ApplicationFailure, WorkflowNotFoundError } from '@temporalio/common';
 import { digestOf, digestOfJson } from '../infra/object-store/digest';
 import { parseSpec } from '../infra/spec/parse';
+import { lifecycleStart } from '../infra/temporal/start-options';
 import type { Digest } from '../workflows/domain/digest';
 import { SlipwayError } from '../workflows/domain/errors';
 import { keys } from '../workflows/domain/keys';
-import { type Cause, type ModelName, SEARCH_ATTRIBUTES, TASK_QUEUES, workflowIds } from '../workflows/domain/names';
+import { type Cause, type ModelName, workflowIds } from '../workflows/domain/names';
 import type { ImportedModel, RunRequest, RunResult, Step } from '../workflows/domain/run';
 import { runId, runIdentityText, runIdPrefix } from '../workflows/domain/run-identity';
 import type { ModelSpec } from '../workflows/domain/spec';
@@ -116,17 +117,9 @@ async function startOrJoin(ports: ClientPorts, request: RunRequest, keyName: str
   const input: LifecycleInput = { request, command: envelope, timeoutDivisor: ports.config.timeoutDivisor };
   try {
     await ports.temporal.workflow.start(LIFECYCLE, {
-      workflowId: workflowIds.lifecycle(model, run),
-      taskQueue: TASK_QUEUES.control,
+      ...lifecycleStart(request),
       args: [input],
-      workflowIdReusePolicy: 'REJECT_DUPLICATE',
       workflowIdConflictPolicy: 'FAIL',
-      searchAttributes: {
-        [SEARCH_ATTRIBUTES.model]: [model],
-        [SEARCH_ATTRIBUTES.cause]: [request.cause],
-        [SEARCH_ATTRIBUTES.stage]: ['admitting'],
-      },
-      staticSummary: `${request.cause} run of ${model}`,
     });
     return false;
   } catch (error) {

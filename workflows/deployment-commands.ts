@@ -38,7 +38,7 @@ export async function serveCommands(deployment: Deployment): Promise<never> {
 async function admit(deployment: Deployment, delivery: Delivery<DeploymentMessage>): Promise<AdmittedCommand> {
   try {
     const { envelope, id } = delivery;
-    return await deployment.answer.admitCommand('Check a signed command', {
+    return await deployment.answer.admitCommand('Check who signed a command, and whether they may', {
       model: deployment.model,
       envelope,
       delivery: id,

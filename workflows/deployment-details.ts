@@ -3,8 +3,13 @@ import type { DeploymentStatus } from './deployment.messages';
 
 /** Markdown for the Temporal UI: what serves, what is on trial, why it waits, and what one can do. */
 export function describeDeployment(status: DeploymentStatus): string {
-  const serves = status.champion ? `Release **${status.champion.version}** serves` : 'Nothing serves yet';
-  const head = `## ${status.model}\n${serves} (generation ${status.generation}, ${status.state}).`;
+  const { champion, generation, state, previousChampion } = status;
+  const serves = champion ? `Release ${champion.version} serves ${status.model}` : `Nothing serves ${status.model} yet`;
+  const before =
+    previousChampion && previousChampion.version !== champion?.version
+      ? `, champion before it: release ${previousChampion.version}`
+      : '';
+  const head = `## ${serves}\n\nGeneration ${generation}, ${state}${before}.`;
   return [head, ...describeHalt(status), describeWork(status), ...describeQueue(status.queued)].join('\n\n');
 }
 
@@ -16,18 +21,22 @@ function describeWork(status: DeploymentStatus): string {
   const { model, rollout } = status;
   if (rollout === null) return describeIdle(status);
   const share = Math.round((rollout.weights.challenger ?? 0) * 100);
-  const at = `Rollout \`${rollout.id}\` of release **${rollout.release.version}**: step ${rollout.step + 1} of ${rollout.steps}, ${share} % of callers${rollout.paused ? ', **paused**' : ''}.`;
+  const at = `### Release ${rollout.release.version} is on trial\n\n\`${rollout.id}\`, step ${rollout.step + 1} of ${rollout.steps}: **${share} % of callers**${rollout.paused ? ', **paused**' : ''}.`;
+  const run = rollout.run === null ? [] : [`Handed over by run \`lifecycle/${model}/${rollout.run}\`.`];
   const waits = rollout.waitsFor === null ? [] : [`**Waits for an operator:** ${rollout.waitsFor}`];
-  const rows = rollout.verdicts.map((verdict) => `| ${verdict.check} | ${verdict.outcome} | ${verdict.detail} |`);
-  const table = rows.length === 0 ? [] : [['| check | verdict | |', '|---|---|---|', ...rows].join('\n')];
-  return [at, ...waits, ...table, `Take it back: \`slipway rollback ${model}\`.`].join('\n\n');
+  const verdicts = rollout.verdicts.map(
+    ({ check, outcome, detail, resolves }) =>
+      `- **${outcome}** · ${check}: ${detail}${outcome === 'inconclusive' && resolves ? `. Needs ${resolves}` : ''}`,
+  );
+  const seen = verdicts.length === 0 ? [] : [verdicts.join('\n')];
+  return [at, ...run, ...waits, ...seen, `Take it back: \`slipway rollback ${model}\``].join('\n\n');
 }
 
 function describeIdle(status: DeploymentStatus): string {
   if (status.state === 'retired') return 'Retired: serves nobody and takes no release.';
   if (status.state === 'frozen')
-    return 'Frozen by an operator: releases wait until `unfreeze`; a rollback is possible.';
-  return `Waits for the next release, which a run hands over, or for a command such as \`slipway rollback ${status.model}\`.`;
+    return `Frozen by an operator: releases wait until \`slipway deployment unfreeze ${status.model}\`; a rollback is possible.`;
+  return `No rollout. Waits for the next release, which a run hands over, or for a command such as \`slipway rollback ${status.model}\`.`;
 }
 
 function describeQueue(queued: readonly ReleaseRef[]): string[] {

@@ -284,7 +284,7 @@ type RolloutEvent = Omit<Parameters<Deployment['record']['recordRollout']>[1], '
 
 /** An end that cannot be recorded is shown as a halt and does not stop the deployment: the route's own audit entry says what was done. */
 async function record(deployment: Deployment, event: RolloutEvent): Promise<void> {
-  const summary = `Record: rollout ${event.event}${event.outcome ? ` (${event.outcome})` : ''}`;
+  const summary = `Record: rollout of release ${event.release.version} ${event.event}${event.outcome ? `, ${event.outcome}` : ''}`;
   try {
     await deployment.record.recordRollout(summary, { model: deployment.model, verdicts: [], evidence: [], ...event });
   } catch (error) {

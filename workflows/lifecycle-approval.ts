@@ -1,6 +1,7 @@
 import { CancellationScope, condition } from '@temporalio/workflow';
 import { judgeQuorum, type Quorum } from './domain/approval';
 import type { Digest } from './domain/digest';
+import { sayInstant } from './domain/instants';
 import type { ReleaseRef } from './domain/release';
 import type { LifecycleRun } from './lifecycle-run';
 import type { Receipt } from './lifecycle.messages';
@@ -23,7 +24,7 @@ export async function awaitApproval(run: LifecycleRun, release: ReleaseRef, evid
   run.candidate = { release, evidence, open: true, deadline: new Date(deadlineMs).toISOString() };
   const decided = (): boolean => judge(run).state !== 'waiting';
   if (!decided()) {
-    const summary = `approvals for release ${release.version} must be in by ${run.candidate.deadline}`;
+    const summary = `Wait for ${approvalsRequired} approvals of release ${release.version}, until ${sayInstant(run.candidate.deadline)}`;
     await condition(decided, Math.max(1, deadlineMs - Date.now()), { summary });
     run.candidate = { ...run.candidate, open: false };
     await condition(() => !run.deciding);
@@ -54,7 +55,7 @@ export async function decideApproval(run: LifecycleRun, delivery: Delivery<Messa
   try {
     const receipt = await CancellationScope.nonCancellable(() =>
       run.control.recordApproval(
-        `Verify and record an ${delivery.kind === 'reject' ? 'rejection' : 'approval'} that arrived`,
+        `Verify and record ${delivery.kind === 'reject' ? 'a rejection' : 'an approval'} that arrived by ${delivery.id === 'signal' ? 'signal' : 'update'}`,
         {
           request: run.request,
           release: candidate.release,

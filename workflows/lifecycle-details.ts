@@ -1,47 +1,82 @@
-import type { RunPlan, RunRequest, RunResult } from './domain/run';
+import { shortDigest } from './domain/digest';
+import { sayInstant } from './domain/instants';
+import { type RunPlan, type RunRequest, type RunResult, type Stage, STAGES } from './domain/run';
 import type { GateResult } from './domain/verdict';
 import type { LifecycleStatus } from './lifecycle.messages';
 
-/** Markdown for the Temporal UI: what the run does, why it waits, for whom, and what one can do. */
+/** Markdown for the Temporal UI: what the run does, why it waits, for whom, and what one can do. Lists, because its tables have no gaps. */
 export function describeRun(status: LifecycleStatus, request: RunRequest, plan: RunPlan | null): string {
-  const who = plan ? `, started by ${plan.startedBy}` : '';
-  const head = `## ${status.model}, run ${status.run}\n${request.cause}${who}; data up to ${request.asOf}; stage **${status.stage}**`;
-  return [head, status.detail, ...describeWait(status), ...describeGates(status.gates)]
+  const head = `## ${headline(status)}\n\n${describeOrigin(status, request, plan)}`;
+  return [head, drawStages(status.stage), ...describeNow(status), ...describeGates(status.gates)]
     .filter((part) => part !== '')
     .join('\n\n');
 }
 
-function describeWait(status: LifecycleStatus): string[] {
-  if (status.stage === 'awaiting-approval') return [describeApprovalWait(status)];
+function headline(status: LifecycleStatus): string {
+  const { model, release, stage } = status;
+  const what = release ? `Release ${release.version} of ${model}` : model;
+  if (stage === 'awaiting-approval') {
+    const missing = missingApprovals(status);
+    return missing > 0 ? `${what} waits for ${count(missing, 'approval')}` : `${what} is approved`;
+  }
+  return stage === 'rolling-out' ? `${what} is being rolled out` : what;
+}
+
+function describeOrigin({ run }: LifecycleStatus, request: RunRequest, plan: RunPlan | null): string {
+  const who = plan ? ` by ${plan.startedBy}` : '';
+  return `Run \`${run}\`, cause **${request.cause}**, started ${sayInstant(request.requestedAt)}${who}, on data up to ${sayInstant(request.asOf)}.`;
+}
+
+/** Where it is on the way from data to production. */
+function drawStages(current: Stage): string {
+  if (current === 'finished') return '';
+  return STAGES.filter((stage) => stage !== 'finished')
+    .map((stage) => (stage === current ? `**${stage}**` : stage))
+    .join(' › ');
+}
+
+function describeNow(status: LifecycleStatus): string[] {
+  if (status.stage === 'awaiting-approval' && missingApprovals(status) > 0) return [describeApprovalWait(status)];
   if (status.stage === 'rolling-out') {
     return [
-      `The rollout is in the workflow \`deployment/${status.model}\`. Take it back: \`slipway rollback ${status.model}\``,
+      status.detail,
+      `Watch it in workflow \`deployment/${status.model}\`. Take it back: \`slipway rollback ${status.model}\``,
     ];
   }
-  return [];
+  return [status.detail];
 }
 
 function describeApprovalWait(status: LifecycleStatus): string {
-  const decided = status.approvals.map((approval) => `- ${approval.person}: ${approval.decision}, ${approval.at}`);
-  const missing = status.approvalsRequired - status.approvals.length;
+  const { model, run, approvals, approvalsRequired, approvalDeadline, evidence } = status;
+  const so = approvals.map(
+    ({ person, decision, at }) =>
+      `- ${person} ${decision === 'approve' ? 'approved' : 'rejected'} it, ${sayInstant(at)}`,
+  );
+  const until = approvalDeadline === null ? '' : `, until ${sayInstant(approvalDeadline)}`;
   return [
-    `**Waits for ${missing} more approval${missing === 1 ? '' : 's'}** of release ${status.release?.version ?? '?'} (evidence \`${status.evidence ?? '?'}\`) until ${status.approvalDeadline ?? '?'}.`,
-    'By people who have the role approver and did not start the run:',
-    `- approve: \`slipway approve ${status.model} ${status.run}\``,
-    `- reject: \`slipway reject ${status.model} ${status.run}\``,
-    `- by signal from here: \`slipway approve ${status.model} ${status.run} --print-signal\``,
-    ...decided,
+    `**Waits for people: ${approvals.length} of ${approvalsRequired} approvals are in**${until}. Evidence \`${evidence === null ? '?' : shortDigest(evidence)}\`.`,
+    ...(so.length === 0 ? [] : ['', ...so]),
+    '',
+    'Whoever has the role approver and did not start this run decides, with their own key:',
+    '',
+    `- approve: \`slipway approve ${model} --run ${run} --key KEY\``,
+    `- reject: \`slipway reject ${model} --run ${run} --key KEY --comment "why"\``,
+    '- to send it from this page: the same with `--print-signal`, then *More Actions*, *Send a Signal*',
   ].join('\n');
+}
+
+function missingApprovals({ approvals, approvalsRequired }: LifecycleStatus): number {
+  return Math.max(0, approvalsRequired - approvals.filter(({ decision }) => decision === 'approve').length);
 }
 
 function describeGates(gates: readonly GateResult[]): string[] {
   if (gates.length === 0) return [];
-  const rows = gates.map((gate) => `| ${gate.gate} | ${gate.outcome} | ${shown(gate.value)} | ${shown(gate.bound)} |`);
-  return [['| gate | outcome | value | bound |', '|---|---|---|---|', ...rows].join('\n')];
+  const lines = gates.map(({ gate, outcome, detail }) => `- **${outcome}** · ${gate}: ${detail}`);
+  return [['### Gates', '', ...lines].join('\n')];
 }
 
-function shown(value: number | null): string {
-  return value === null ? '–' : String(Number(value.toPrecision(5)));
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
 /** One sentence on how a run ended. */

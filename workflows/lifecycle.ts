@@ -8,7 +8,9 @@ import {
   setWorkflowOptions,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
+import { shortDigest } from './domain/digest';
 import { ERRORS, type ErrorCode } from './domain/errors';
+import { sayInstant } from './domain/instants';
 import { SEARCH_ATTRIBUTES } from './domain/names';
 import type { ReleaseRef } from './domain/release';
 import type { RolloutOutcome } from './domain/rollout';
@@ -81,8 +83,9 @@ async function admit(run: LifecycleRun): Promise<RunPlan> {
 }
 
 async function ingestData(run: LifecycleRun): Promise<IngestResult> {
-  run.enter('ingesting', `Reads the data up to ${run.request.asOf} into a snapshot.`);
-  const ingest = await run.compute.ingest(`Read the data up to ${run.request.asOf} into an immutable snapshot`, {
+  const asOf = sayInstant(run.request.asOf);
+  run.enter('ingesting', `Reads the data up to ${asOf} into a snapshot.`);
+  const ingest = await run.compute.ingest(`Read the data up to ${asOf} into an immutable snapshot`, {
     request: run.request,
   });
   const { rows } = ingest;
@@ -111,12 +114,19 @@ async function evaluateModel(run: LifecycleRun, ingest: IngestResult, training: 
     'evaluating',
     `Scores ${ingest.rows.holdout} held-out rows with the candidate, a trivial baseline and the champion.`,
   );
-  return run.compute.evaluate(`Score ${ingest.rows.holdout} held-out rows`, { request: run.request, ingest, training });
+  return run.compute.evaluate(`Score ${ingest.rows.holdout} held-out rows with candidate, baseline and champion`, {
+    request: run.request,
+    ingest,
+    training,
+  });
 }
 
 async function judge(run: LifecycleRun, evaluation: EvaluateResult): Promise<JudgedGates> {
   run.enter('judging', 'Applies the gates of the spec to the evidence.');
-  const judged = await run.compute.judgeGates('Apply the gates to the evidence', { request: run.request, evaluation });
+  const judged = await run.compute.judgeGates('Apply the gates of the spec to the evidence', {
+    request: run.request,
+    evaluation,
+  });
   run.gates = judged.gates;
   run.story.tell(
     judged.passed ? `All ${judged.gates.length} gates passed` : `Gates against it: ${namesOfFailed(judged)}`,
@@ -137,7 +147,7 @@ async function register(
   const input = { request: run.request, ingest, training, evaluation, judged, startedBy, approvalsRequired };
   const release = await run.irreversible.registerRelease('Sign the model and register it as a release', input);
   run.release = release;
-  run.story.tell(`Registered as release ${release.version}, \`${release.digest}\``);
+  run.story.tell(`Registered as release ${release.version}, ${shortDigest(release.digest)}`);
   return release;
 }
 

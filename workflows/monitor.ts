@@ -1,5 +1,6 @@
 import { setWorkflowOptions, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import { activitiesOf } from './activity-presets';
+import { sayInstant } from './domain/instants';
 import { SEARCH_ATTRIBUTES, TASK_QUEUES } from './domain/names';
 import type { MonitorComputeActivities, MonitorControlActivities } from './monitor.activities';
 import type { MonitorInput, MonitorResult } from './monitor.messages';
@@ -16,25 +17,31 @@ export async function monitor(input: MonitorInput): Promise<MonitorResult> {
   const compute = activitiesOf<MonitorComputeActivities>('dataJob', { divisor, queue: TASK_QUEUES.compute });
   const control = activitiesOf<MonitorControlActivities>('storeCall', { divisor });
   const id = nameLook(asOf);
-  const story = new Story(() => `## ${model}, look ${id}\nwindow ends at ${asOf ?? 'the newest event time'}`);
+  const upTo = asOf === null ? 'the newest event time' : sayInstant(asOf);
+  let found = 'Looks at data quality, then drift, then calibration.';
+  const story = new Story(() => `## ${model} up to ${upTo}\n\n${found}`);
   upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.model, model)]);
-  story.tell('Looks at data quality, then drift, then calibration.');
+  story.tell(found);
 
-  const result = await compute.look(`Look at ${model} up to ${asOf ?? 'the newest event time'}`, {
+  const result = await compute.look(`Look at ${model} up to ${upTo}`, {
     model,
     asOf,
     look: id,
   });
-  story.tell(`${result.decision}: ${result.detail}`);
+  found = `**${result.decision}**: ${result.detail}`;
+  story.tell(`Decided: ${result.decision}`);
   upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.verdict, result.decision)]);
   await control.recordLook(`Record the decision: ${result.decision}`, { model, look: id, result });
   if (result.decision !== 'retrain' || result.retrainAsOf === null) return { ...result, retrainRun: null };
 
   const retrain = { model, asOf: result.retrainAsOf, report: result.report, look: id };
-  const retrainRun = await control.startRetrain(`Start a retrain on the data up to ${result.retrainAsOf}`, retrain);
+  const retrainRun = await control.startRetrain(
+    `Start a retrain on the data up to ${sayInstant(result.retrainAsOf)}`,
+    retrain,
+  );
   story.tell(
     retrainRun
-      ? `Started run ${retrainRun}: \`slipway watch ${model} ${retrainRun}\``
+      ? `Started run ${retrainRun}: \`slipway watch ${model} --run ${retrainRun}\``
       : 'No retrain: the last one was too recent',
   );
   return { ...result, retrainRun };

@@ -105,7 +105,9 @@ async function watchOnce(deployment: Deployment, progress: RolloutProgress, wind
     if (seen.failure !== null) throw seen.failure as Error;
     if (seen.canary?.reason === 'step-over') {
       judging.cancel();
-      await condition(() => judged.done, LAST_REPORT_MS, { summary: 'a moment for the last word on quality' });
+      await condition(() => judged.done, LAST_REPORT_MS, {
+        summary: 'The step is over: a moment for the last word on quality',
+      });
     }
     return seen;
   } finally {
@@ -134,7 +136,10 @@ function judgeQuality(
     queue: TASK_QUEUES.compute,
   });
   onTheSide(scope, async () => {
-    seen.quality = await watchQuality('Judge paired quality on matured labels', input);
+    seen.quality = await watchQuality(
+      `Judge release ${progress.rollout.release.version} against the champion on matured labels`,
+      input,
+    );
   })
     .catch((error: unknown) => deployment.story.tell(`Quality could not be judged: ${reportFailure(error).detail}`))
     .finally(() => (judged.done = true));
@@ -149,7 +154,7 @@ function watchInput(deployment: Deployment, progress: RolloutProgress, window: W
 
 function describeWatch(progress: RolloutProgress): string {
   const { rollout, step, steps, challengerWeight } = progress;
-  return `Watch release ${rollout.release.version} at ${Math.round(challengerWeight * 100)} % (step ${step + 1} of ${steps.length})`;
+  return `Watch errors and disagreement of release ${rollout.release.version} at ${Math.round(challengerWeight * 100)} % (step ${step + 1} of ${steps.length})`;
 }
 
 /** Runs in a scope of its own, so that ending the scope never waits for the worker. Rejects for failures only. */

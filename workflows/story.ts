@@ -29,9 +29,26 @@ export class Story {
   }
 
   show(): void {
-    const lines = [...this.told].reverse().map((line) => `- ${line.at.slice(0, 19).replace('T', ' ')} ${line.text}`);
-    setCurrentDetails(
-      clip(`${this.describe()}\n\n### What happened, newest first\n${lines.join('\n')}`, DETAILS_LIMIT),
-    );
+    const head = this.describe();
+    const past = [...this.told].reverse().filter((line, index) => index > 0 || !head.includes(opening(line.text)));
+    const log = past.length === 0 ? '' : `\n\n### What happened, newest first\n\n${listByDay(past)}`;
+    setCurrentDetails(clip(`${head}${log}`, DETAILS_LIMIT));
   }
+}
+
+/** What is being told may stand above already, longer. */
+function opening(text: string): string {
+  return text.length < LINE_LIMIT ? text : text.slice(0, LINE_LIMIT - 1);
+}
+
+/** One heading for each day, so that a run that waited for days shows it and one of a minute does not repeat its date. */
+function listByDay(newestFirst: readonly StoryLine[]): string {
+  let day = '';
+  const lines: string[] = [];
+  for (const { at, text } of newestFirst) {
+    if (at.slice(0, 10) !== day) lines.push(`${day === '' ? '' : '\n'}**${at.slice(0, 10)}** (UTC)\n`);
+    day = at.slice(0, 10);
+    lines.push(`- \`${at.slice(11, 19)}\` ${text}`);
+  }
+  return lines.join('\n');
 }

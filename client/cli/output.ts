@@ -1,3 +1,5 @@
+export { shortDigest } from '../../workflows/domain/digest';
+
 /** Where a command writes. `columns` is the terminal's width; plain lines and no colour where there is no terminal. */
 export interface Output {
   readonly isTerminal: boolean;
@@ -32,7 +34,6 @@ export function formatTable(header: readonly string[], given: readonly (readonly
 
 /** Text of others (log summaries, trainer output) must not move the terminal's cursor. */
 function toCell(text: string): string {
-   
   const line = text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').replace(/ {2,}/g, ' ');
   return line.length > MAX_CELL ? `${line.slice(0, MAX_CELL - 1)}…` : line;
 }
@@ -41,9 +42,4 @@ function toCell(text: string): string {
 export function formatNumber(value: number | null | undefined): string {
   if (value === null || value === undefined) return '-';
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
-}
-
-/** First characters of a digest, enough for people. */
-export function shortDigest(digest: string): string {
-  return digest.slice(0, 'sha256:'.length + 12);
 }

@@ -4,8 +4,10 @@ import {
   SearchAttributeType,
   TypedSearchAttributes,
 } from '@temporalio/common';
+import { shortDigest } from '../../workflows/domain/digest';
 import type { Cause, ModelName } from '../../workflows/domain/names';
 import { SEARCH_ATTRIBUTES, TASK_QUEUES, workflowIds } from '../../workflows/domain/names';
+import { sayInstant } from '../../workflows/domain/instants';
 import type { RunRequest } from '../../workflows/domain/run';
 
 /** What every start of one of our workflows gives Temporal besides its input: the names people find it by. */
@@ -27,8 +29,8 @@ export function lifecycleStart(request: RunRequest): StartOptions & {
     workflowId: workflowIds.lifecycle(model, run),
     taskQueue: TASK_QUEUES.control,
     typedSearchAttributes: attributes(model, cause),
-    staticSummary: `${model}: run ${run}, ${cause}`,
-    staticDetails: `One pass of **${model}** from data up to ${asOf} to production. Commit \`${request.commit}\`, spec \`${request.spec}\`.`,
+    staticSummary: `${model}: from data up to ${sayInstant(asOf)} to production (${cause})`,
+    staticDetails: describeRunStart(request),
     workflowIdConflictPolicy: 'USE_EXISTING',
     workflowIdReusePolicy: 'REJECT_DUPLICATE',
   };
@@ -43,9 +45,43 @@ export function deploymentStart(
     taskQueue: TASK_QUEUES.control,
     typedSearchAttributes: attributes(model),
     staticSummary: `${model}: what serves, and rollouts`,
-    staticDetails: `The only committer of routes of **${model}**. Runs for ever; each run is one rollout.`,
+    staticDetails: describeDeploymentStart(model),
     workflowIdConflictPolicy: 'USE_EXISTING',
   };
+}
+
+/** One look; `asOf` null is a look at the newest event time. */
+export function monitorStart(model: ModelName, asOf: string | null): Omit<StartOptions, 'workflowId'> {
+  return {
+    taskQueue: TASK_QUEUES.control,
+    typedSearchAttributes: attributes(model),
+    staticSummary: `${model}: a look at its traffic and labels${asOf === null ? '' : ` up to ${sayInstant(asOf)}`}`,
+    staticDetails: `Data quality, then drift of the inputs, then calibration on matured labels of **${model}**. What it decides is the result; a retrain is a run of its own.`,
+  };
+}
+
+function describeRunStart({ model, run, commit, spec, evidence }: RunRequest): string {
+  return [
+    `One pass of **${model}**: read data, train, evaluate, apply the gates, sign and register a release, wait for approvals, hand it over to the deployment, wait for its end.`,
+    [
+      `- follow: \`slipway watch ${model} --run ${run}\``,
+      `- what serves: workflow \`${workflowIds.deployment(model)}\``,
+      `- commit: \`${commit}\``,
+      `- spec: \`${shortDigest(spec)}\``,
+      ...(evidence === null ? [] : [`- started because of evidence \`${shortDigest(evidence)}\``]),
+    ].join('\n'),
+  ].join('\n\n');
+}
+
+function describeDeploymentStart(model: ModelName): string {
+  return [
+    `The only committer of routes of **${model}**. It runs for ever, and each run is one rollout: the runs before this one are the rollouts before it.`,
+    [
+      `- what serves: \`slipway status ${model}\``,
+      `- what served when, and why: \`slipway history ${model}\``,
+      `- back to the release before: \`slipway rollback ${model}\``,
+    ].join('\n'),
+  ].join('\n\n');
 }
 
 function attributes(model: ModelName, cause?: Cause): Typed {

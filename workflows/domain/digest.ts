@@ -7,6 +7,11 @@ export function isDigest(text: unknown): text is Digest {
   return typeof text === 'string' && digestPattern.test(text);
 }
 
+/** First characters of a digest, enough for people to compare two. */
+export function shortDigest(digest: string): string {
+  return digest.slice(0, 'sha256:'.length + 12);
+}
+
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
 
 /**
