@@ -1,6 +1,4 @@
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { StartedRun, StartRunOptions } from '../../client/runs';
 import { verifyAudit } from '../../infra/audit/verify';
 import { readHistory } from '../../infra/audit/history';
@@ -8,7 +6,16 @@ import { loadTrust } from '../../infra/signing/trust';
 import { keys } from '../../workflows/domain/keys';
 import type { ReleaseManifest } from '../../workflows/domain/release';
 import type { ImportedModel } from '../../workflows/domain/run';
-import { AS_OF, answerCanary, MODEL, newestCanary, tinySpec, type TinySpecOptions } from '../support/tiny-shop';
+import {
+  answerCanary,
+  approveTiny,
+  MODEL,
+  newestCanary,
+  startTiny,
+  tinySpec,
+  type TinySpecOptions,
+} from '../support/tiny-shop';
+import { untilSeen } from '../support/until';
 import { parseSpec } from '../../infra/spec/parse';
 import type { Fleet } from '../support/worker-fleet';
 
@@ -24,8 +31,6 @@ export interface Outcome {
   readonly auditIds: readonly string[];
   readonly problems: readonly unknown[];
 }
-
-const WAIT_MS = 200_000;
 
 /**
  * Four lifecycles that use every activity: a first release; a second one through a canary; a rollback and a divert; an import whose
@@ -44,12 +49,12 @@ export async function playScenario(fleet: Fleet): Promise<Outcome> {
     return run;
   };
   const first = await begin('first', { seed: 1 });
-  await approveBySignal(fleet, first);
+  await approveTiny(fleet, first);
   await client.waitForRun(MODEL, first.run);
 
   const second = await begin('second', { seed: 2, queue: 'gpu' });
-  await approveBySignal(fleet, second);
-  await answerCanary(client.store, await until('a canary', () => newestCanary(client.store)));
+  await approveTiny(fleet, second);
+  await answerCanary(client.store, await untilSeen('a canary', () => newestCanary(client.store)));
   await client.waitForRun(MODEL, second.run);
 
   const rollback = await client.command(MODEL, 'rollback', { reason: 'to see it' });
@@ -60,7 +65,7 @@ export async function playScenario(fleet: Fleet): Promise<Outcome> {
   await client.waitForRun(MODEL, expiring.run);
 
   const cancelled = await begin('cancelled', { approvals: 0 }, { imported });
-  await until('another canary', () => newestCanary(client.store, 5));
+  await untilSeen('another canary', () => newestCanary(client.store, 5));
   const cancel = await client.cancelRun(MODEL, cancelled.run, 'to see it');
   await client.waitForRun(MODEL, cancelled.run);
   return observe(
@@ -68,25 +73,6 @@ export async function playScenario(fleet: Fleet): Promise<Outcome> {
     runs,
     [rollback, divert, cancel].map(({ accepted, detail }) => `${accepted} ${detail}`),
   );
-}
-
-async function startTiny(
-  { client, config }: Fleet,
-  commit: string,
-  spec: TinySpecOptions,
-  more: Partial<StartRunOptions>,
-): Promise<StartedRun> {
-  const specFile = join(config.home, '..', `${commit}.yaml`);
-  writeFileSync(specFile, tinySpec(spec));
-  return client.startRun({ specText: tinySpec(spec), specFile, commit, asOf: AS_OF, ...more });
-}
-
-async function approveBySignal({ client }: Fleet, { run }: StartedRun): Promise<void> {
-  // A worker that was just killed answers no query.
-  const prepared = await until('a release to approve', () =>
-    client.prepareDecision(MODEL, 'approve', { run, key: 'approver-1' }).catch(() => null),
-  );
-  await client.signalDecision(prepared);
 }
 
 async function manifestOf({ client }: Fleet, version: number): Promise<ReleaseManifest> {
@@ -139,12 +125,4 @@ async function observe(fleet: Fleet, runs: readonly StartedRun[], receipts: read
     auditIds: entries.map(({ id }) => id),
     problems: (await verifyAudit(client.store, await loadTrust(config.trustFile), MODEL)).problems,
   };
-}
-
-async function until<T>(what: string, look: () => Promise<T | null>): Promise<T> {
-  for (const deadline = Date.now() + WAIT_MS; Date.now() < deadline; await sleep(200)) {
-    const seen = await look();
-    if (seen !== null) return seen;
-  }
-  throw new Error(`${what} did not come within ${WAIT_MS / 1000} s`);
 }

@@ -1,4 +1,7 @@
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { StartedRun, StartRunOptions } from '../../client/runs';
+import type { SlipwayClient } from '../../client/slipway-client';
 import { quoteText, withDuckDb } from '../../infra/data/duckdb';
 import { readHistory, type RouteStep } from '../../infra/audit/history';
 import { recordLabels } from '../../infra/labels/labels';
@@ -7,6 +10,7 @@ import type { ObjectStore } from '../../infra/object-store/port';
 import { keys } from '../../workflows/domain/keys';
 import type { ArmCounts, ObservationDocument } from '../../workflows/domain/observation';
 import { writePredictions, type PredictionRow } from './prediction-parts';
+import { untilSeen } from './until';
 
 /** A model so small that a whole lifecycle takes seconds: will an order be returned, from price and country. */
 export const MODEL = 'shop/returns';
@@ -138,4 +142,26 @@ async function publishObservation(
     lostAtMost: 0,
   };
   await store.put(keys.observation(MODEL, generation, 'one'), canonicalBytes(document));
+}
+
+type Stack = { readonly client: SlipwayClient; readonly config: SlipwayClient['config'] };
+
+/** Starts a run whose spec lies beside the orders, in the state folder. `commit` names the run. */
+export async function startTiny(
+  { client, config }: Stack,
+  commit: string,
+  spec: TinySpecOptions = {},
+  more: Partial<StartRunOptions> = {},
+): Promise<StartedRun> {
+  const specFile = join(dirname(config.home), `${commit}.yaml`);
+  writeFileSync(specFile, tinySpec(spec));
+  return client.startRun({ specText: tinySpec(spec), specFile, commit, asOf: AS_OF, ...more });
+}
+
+/** One approval as a signal, as soon as the run waits for it. */
+export async function approveTiny({ client }: Stack, { run }: StartedRun): Promise<void> {
+  const prepared = await untilSeen('a release to approve', () =>
+    client.prepareDecision(MODEL, 'approve', { run, key: 'approver-1' }),
+  );
+  await client.signalDecision(prepared);
 }
