@@ -13,6 +13,7 @@ import { type ModelName, TASK_QUEUES } from '../workflows/domain/names';
 import type { ModelSpec } from '../workflows/domain/spec';
 import type { LifecycleControlActivities } from '../workflows/lifecycle.activities';
 import type { MonitorControlActivities } from '../workflows/monitor.activities';
+import { keepDeployments } from './keep-deployments';
 import { runProcess } from './process';
 import { type ControlPorts, openControlPorts } from './wiring';
 import { runWorker } from './worker';
@@ -40,6 +41,12 @@ runProcess('control', async (config, logger) => {
         claimRetrain(ports.store, model, look, at.toISOString(), cooldownMs),
     }),
   };
+  const keeper = keepDeployments({
+    reader: ports.reader,
+    client: temporal.client,
+    logger,
+    timeoutDivisor: config.timeoutDivisor,
+  });
   try {
     await runWorker(config, logger, {
       taskQueue: TASK_QUEUES.control,
@@ -47,6 +54,7 @@ runProcess('control', async (config, logger) => {
       activities,
     });
   } finally {
+    keeper.stop();
     await temporal.close();
   }
 });

@@ -117,13 +117,32 @@ describe('Temporal that goes away', () => {
 });
 
 describe('Temporal that forgets everything', () => {
+  it('I5: leaves no canary that nobody watches: the control worker sees to its workflow, which takes it back', async () => {
+    const { client } = fleet;
+    const run = await startTiny(fleet, 'unwatched', { seed: 9, quality: false });
+    await approveTiny(fleet, run);
+    const canary = await untilSeen('a canary', () => newestCanary(client.store, 3));
+    await forgetEverything();
+    const startedMs = Date.now();
+    const alone = await untilSeen('the champion alone', async () => {
+      const newest = (await routes()).at(-1)!;
+      return newest.generation > canary.generation ? newest : null;
+    });
+    process.stdout.write(
+      `an unwatched canary was taken back after ${((Date.now() - startedMs) / 1000).toFixed(1)} s\n`,
+    );
+    expect(alone.arms.map(({ name, release }) => `${name} ${release.version}`)).toEqual(['champion 2']);
+    await untilSeen('the end in the log', async () => ((await kinds()).at(-1) === 'rollout.ended' ? true : null));
+    expect((await kinds()).slice(-3)).toEqual(['deployment.recovered', 'route.intended', 'rollout.ended']);
+  }, 180_000);
+
   it('I4: still rolls back, after taking back the canary that nobody watches any more', async () => {
     const { client } = fleet;
     traffic = startTraffic(gatewayUrl, Date.parse(AS_OF));
     const run = await startTiny(fleet, 'third', { seed: 3, quality: false });
     await approveTiny(fleet, run);
-    const canary = await untilSeen('a canary', () => newestCanary(client.store, 3));
-    await servedBy(3, canary.generation);
+    const canary = await untilSeen('a canary', () => newestCanary(client.store, 5));
+    await servedBy(4, canary.generation);
 
     await forgetEverything();
     const rollback = await slipwayCli(fleet.env, folder.path, 'rollback', MODEL, '--reason', 'history lost', '--json');
@@ -135,11 +154,12 @@ describe('Temporal that forgets everything', () => {
       'champion 2',
       'champion 1',
     ]);
-    expect((await kinds()).slice(-5)).toEqual([
+    const last = (await kinds()).slice(-5);
+    expect(last).toContain('command.accepted');
+    expect(last.filter((kind) => kind !== 'command.accepted')).toEqual([
       'deployment.recovered',
       'route.intended',
       'rollout.ended',
-      'command.accepted',
       'route.intended',
     ]);
     const report = await traffic.stop();
@@ -158,7 +178,7 @@ describe('Temporal that forgets everything', () => {
     expect(again).toMatchObject({ run: run.run, joined: false });
     const after = await untilSeen('the release again', status);
     expect(after.release).toEqual(before.release);
-    expect((await kinds()).filter((kind) => kind === 'release.registered')).toHaveLength(4);
+    expect((await kinds()).filter((kind) => kind === 'release.registered')).toHaveLength(5);
     const cancelled = await client.cancelRun(MODEL, run.run, 'seen enough');
     expect(cancelled.accepted).toBe(true);
     await expectAuditInOrder();
