@@ -19,7 +19,7 @@ export function drawRun({ run, deployment, nowMs }: RunPicture, columns: number)
   const lines = [
     `${run.model}  run ${run.run}`,
     '',
-    drawStages(run.stage),
+    ...drawStages(run.stage, columns),
     `  ${run.detail}`,
     ...section('gates', run.gates.map(drawGate)),
     ...section('approvals', drawApprovals(run, nowMs)),
@@ -32,16 +32,24 @@ export function drawRun({ run, deployment, nowMs }: RunPicture, columns: number)
   return lines.map((line) => clip(line, columns));
 }
 
-/** `[x]` done, `[>]` now, `[ ]` to come. */
-function drawStages(current: Stage): string {
+/** `[x]` done, `[>]` now, `[ ]` to come; on as many lines as it takes. */
+function drawStages(current: Stage, columns: number): string[] {
   const at = STAGES.indexOf(current);
-  return STAGES.filter((stage) => stage !== 'finished')
-    .map((stage, index) => `[${index < at ? 'x' : index === at ? '>' : ' '}] ${stage}`)
-    .join('  ');
+  const boxes = STAGES.filter((stage) => stage !== 'finished').map(
+    (stage, index) => `[${index < at ? 'x' : index === at ? '>' : ' '}] ${stage}`,
+  );
+  const lines: string[] = [];
+  for (const box of boxes) {
+    const longer = lines.length === 0 ? box : `${lines.at(-1)}  ${box}`;
+    if (lines.length > 0 && longer.length <= columns) lines[lines.length - 1] = longer;
+    else lines.push(box);
+  }
+  return lines;
 }
 
 function drawGate(gate: GateResult): string {
-  return `${gate.outcome.padEnd(14)} ${gate.gate}: ${formatNumber(gate.value)} (bound ${formatNumber(gate.bound)}) ${gate.detail}`;
+  const said = gate.detail || `${formatNumber(gate.value)} (bound ${formatNumber(gate.bound)})`;
+  return `${gate.outcome.padEnd(14)} ${gate.gate}: ${said}`;
 }
 
 function drawApprovals(run: LifecycleStatus, nowMs: number): string[] {
@@ -73,7 +81,9 @@ function drawRollout(run: LifecycleStatus, deployment: DeploymentStatus | null):
 }
 
 export function drawVerdict(verdict: Verdict): string {
-  const { statistic, bound } = verdict;
+  const { statistic, bound, detail, resolves } = verdict;
+  const needs = verdict.outcome === 'inconclusive' && resolves !== '' ? `; needs ${resolves}` : '';
+  if (detail !== '') return `${verdict.outcome.padEnd(13)} ${verdict.check}: ${detail}${needs}`;
   const counts = Object.entries(verdict.counts).map(([name, count]) => `${name} ${count}`);
   const seen = counts.length === 0 ? '' : ` (${counts.join(', ')})`;
   return `${verdict.outcome.padEnd(13)} ${verdict.check}: ${statistic.name} ${formatNumber(statistic.value)}, ${bound.name} ${formatNumber(bound.value)}${seen}`;

@@ -45,7 +45,9 @@ async function animate(client: SlipwayClient, model: string, run: string, output
   try {
     for (;;) {
       const last = ended;
-      const lines = await frame(client, model, run, output.columns);
+      const whole = await frame(client, model, run, output.columns);
+      // What scrolled away cannot be drawn over.
+      const lines = last ? whole : whole.slice(0, Math.max(1, process.stdout.rows - 1));
       process.stdout.write(`${drawn > 0 ? `\u001b[${drawn}A\r` : ''}${CLEAR_BELOW}${lines.join('\n')}\n`);
       drawn = lines.length;
       if (last) return await result;
