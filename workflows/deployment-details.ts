@@ -36,7 +36,13 @@ function describeIdle(status: DeploymentStatus): string {
   if (status.state === 'retired') return 'Retired: serves nobody and takes no release.';
   if (status.state === 'frozen')
     return `Frozen by an operator: releases wait until \`slipway deployment unfreeze ${status.model}\`; a rollback is possible.`;
-  return `No rollout. Waits for the next release, which a run hands over, or for a command such as \`slipway rollback ${status.model}\`.`;
+  return [
+    'No rollout. Waits for the next release, which a run hands over, or for a command of an operator.',
+    [
+      `- back to the release before: \`slipway rollback ${status.model}\``,
+      `- what served when, and why: \`slipway history ${status.model}\``,
+    ].join('\n'),
+  ].join('\n\n');
 }
 
 function describeQueue(queued: readonly ReleaseRef[]): string[] {

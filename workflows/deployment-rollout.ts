@@ -1,4 +1,5 @@
 import { CancellationScope, condition, isCancellation, upsertSearchAttributes } from '@temporalio/workflow';
+import { clip } from './activity-presets';
 import type { ErrorCode } from './domain/errors';
 import { SEARCH_ATTRIBUTES } from './domain/names';
 import type { ReleaseRef } from './domain/release';
@@ -18,6 +19,8 @@ interface RolloutEnd {
   readonly actor: string;
 }
 
+/** It goes into signals, the audit log and the details that people read. */
+const DETAIL_LIMIT = 1000;
 /** Nobody's decision but that of the verdicts. */
 const CONTROL = 'process:control';
 
@@ -99,7 +102,7 @@ async function conduct(deployment: Deployment, progress: RolloutProgress): Promi
   if (champion === null) return bootstrap(deployment, progress);
   progress.compensations.push({
     what: 'let the champion serve alone',
-    undo: (why) => restoreChampion(deployment, progress, champion, why),
+    undo: (why) => restoreChampion(deployment, progress, why),
   });
   for (progress.step = 0; progress.step < progress.steps.length && !progress.promote; progress.step += 1) {
     await shiftTraffic(deployment, progress, champion);
@@ -240,40 +243,37 @@ async function takeBack(deployment: Deployment, progress: RolloutProgress, why: 
   deployment.halted = null;
 }
 
-async function restoreChampion(
-  deployment: Deployment,
-  progress: RolloutProgress,
-  champion: ReleaseRef,
-  why: RolloutUndo,
-): Promise<void> {
-  // Nothing was committed, or another writer took the challenger out already.
-  if (progress.generations.length === 0 || !progress.generations.includes(deployment.generation)) return;
-  await deployment.commitOver({
-    intent: `${progress.rollout.id}/champion-only`,
-    summary: `release ${champion.version} serves alone`,
-    ...why,
-    arms: serveOnly(champion),
-    evidence: progress.evidence,
+async function restoreChampion(deployment: Deployment, progress: RolloutProgress, why: RolloutUndo): Promise<void> {
+  const { rollout, generations, evidence } = progress;
+  await deployment.commitOver(() => {
+    const { champion, generation, unfinished } = deployment;
+    // Nothing was committed, or another writer took the challenger out already.
+    if (champion === null || !(generations.includes(generation) || unfinished?.id === rollout.id)) return null;
+    return {
+      intent: `${rollout.id}/champion-only`,
+      summary: `release ${champion.version} serves alone`,
+      ...why,
+      arms: serveOnly(champion),
+      evidence,
+    };
   });
   progress.challengerWeight = 0;
 }
 
 async function endShadow(deployment: Deployment, progress: RolloutProgress, why: RolloutUndo): Promise<void> {
-  if (deployment.generation === 0) return;
-  await deployment.commitOver({
-    intent: `${progress.rollout.id}/no-shadow`,
-    summary: 'the shadow is taken out',
-    ...why,
-    arms: [],
-    state: 'retired',
-  });
+  const intent = `${progress.rollout.id}/no-shadow`;
+  await deployment.commitOver(() =>
+    deployment.champion === null && deployment.generation > 0
+      ? { intent, summary: 'the shadow is taken out', ...why, arms: [], state: 'retired' }
+      : null,
+  );
 }
 
 async function conclude(deployment: Deployment, progress: RolloutProgress, ended: RolloutEnd): Promise<void> {
   const { id, release, run } = progress.rollout;
   const { outcome, detail, actor } = ended;
   upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.verdict, outcome)]);
-  deployment.enter('ended', `Rollout ${id} ended: ${outcome}. ${detail}`);
+  deployment.tellEnd(`Release ${release.version}: rollout ended, ${outcome}. ${detail}`);
   const { verdicts, evidence } = progress;
   await record(deployment, { rollout: id, release, event: 'ended', outcome, detail, actor, verdicts, evidence });
   await notifyRun(deployment, run, { outcome, detail });
@@ -296,5 +296,5 @@ async function record(deployment: Deployment, event: RolloutEvent): Promise<void
 }
 
 function against(outcome: RolloutOutcome, detail: string): RolloutEnd {
-  return { outcome, detail, actor: CONTROL };
+  return { outcome, detail: clip(detail, DETAIL_LIMIT), actor: CONTROL };
 }

@@ -11,6 +11,7 @@ import { describeDeployment } from './deployment-details';
 import {
   type DeploymentInput,
   type DeploymentStatus,
+  MAX_CARRIED_LINES,
   MAX_SEEN_IDS,
   type QueuedRelease,
   type SeenUpdate,
@@ -19,7 +20,7 @@ import { failedWith, rethrowDefects } from './failures';
 import { Inbox } from './inbox';
 import type { RolloutProgress } from './rollout-progress';
 import { setKeyword } from './search-attributes';
-import { Story } from './story';
+import { Story, type StoryLine } from './story';
 
 /** Longer ids are not ours; the nonce still tells a replay. */
 const MAX_ID_CHARS = 128;
@@ -54,6 +55,7 @@ export class Deployment {
   readonly story: Story;
   readonly queue: QueuedRelease[];
   readonly seen: SeenUpdate[];
+  private readonly ended: StoryLine[];
   readonly quick: Summarised<Pick<DeploymentControlActivities, 'recoverDeployment' | 'prepareRollout'>>;
   /** Whoever sent a command waits for the answer, and those behind it do: a command that cannot be checked is refused. */
   readonly answer: Summarised<Pick<DeploymentControlActivities, 'admitCommand' | 'verifyServable'>>;
@@ -65,6 +67,10 @@ export class Deployment {
   previousChampion: ReleaseRef | null = null;
   state: RouteState = 'serving';
   rollout: RolloutProgress | null = null;
+  /** What the store said at the last look of a rollout that its newest route shows. */
+  unfinished: RecoveredDeployment['unfinished'] = null;
+  /** False until the store was read; commands wait for it. */
+  recovered = false;
   /** A command is being carried out: no rollout begins until it is. */
   acting = false;
   /** A rollout is about to begin: commands wait until it is there to be ended. */
@@ -82,7 +88,8 @@ export class Deployment {
     this.answer = activitiesOf('quick', { divisor, attempts: ANSWER_ATTEMPTS });
     this.record = activitiesOf('storeCall', { divisor });
     this.committing = activitiesOf('irreversible', { divisor });
-    this.story = new Story(() => describeDeployment(this.status()));
+    this.ended = [...(input.ended ?? [])];
+    this.story = new Story(() => describeDeployment(this.status()), this.ended);
   }
 
   /** Reads from the store what is so, whatever this workflow believed. */
@@ -94,6 +101,7 @@ export class Deployment {
     this.champion = recovered.champion;
     this.previousChampion = recovered.previousChampion;
     this.state = recovered.state;
+    this.unfinished = recovered.unfinished;
     return recovered;
   }
 
@@ -123,15 +131,18 @@ export class Deployment {
     );
     this.generation = done.generation;
     this.state = state;
+    this.unfinished = null;
     this.story.tell(`Generation ${done.generation}: ${summary}`);
   }
 
   /**
-   * Commits what must come to be whoever else writes: after a lost race it reads what is so and tries again on that. Only for changes
-   * that are right on any generation (a champion alone, a state).
+   * Commits what must come to be whoever else writes: after a lost race it reads what is so and decides anew. `decide` gives null when
+   * nothing is left to do.
    */
-  async commitOver(change: RouteChange): Promise<void> {
+  async commitOver(decide: () => RouteChange | null): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
+      const change = decide();
+      if (change === null) return;
       try {
         return await this.commit(change);
       } catch (error) {
@@ -147,6 +158,13 @@ export class Deployment {
     this.story.tell(text);
   }
 
+  /** Tells how a rollout ended, in this run and in the next ones. */
+  tellEnd(text: string): void {
+    this.enter('ended', text);
+    this.ended.push(this.story.lines.at(-1)!);
+    if (this.ended.length > MAX_CARRIED_LINES) this.ended.shift();
+  }
+
   remember(id: string, accepted: boolean, code: ErrorCode | null): void {
     // What could not be checked may be sent again.
     if (id === '' || id.length > MAX_ID_CHARS || (code !== null && ERRORS[code].retryable)) return;
@@ -156,7 +174,7 @@ export class Deployment {
 
   /** Bounded plain JSON: the input of the next run. */
   carryOver(): DeploymentInput {
-    return { ...this.input, queue: this.queue, seen: this.seen };
+    return { ...this.input, queue: this.queue, seen: this.seen, ended: this.ended };
   }
 
   status(): DeploymentStatus {

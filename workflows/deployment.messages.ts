@@ -5,6 +5,7 @@ import type { ReleaseRef } from './domain/release';
 import type { ArmName, RouteState } from './domain/route';
 import type { Rollout } from './domain/rollout';
 import type { Verdict } from './domain/verdict';
+import type { StoryLine } from './story';
 
 export type { Receipt } from './lifecycle.messages';
 
@@ -18,12 +19,15 @@ export interface DeploymentInput {
   readonly queue: readonly QueuedRelease[];
   /** Ids of updates seen, newest last, at most MAX_SEEN_IDS: Temporal forgets them at continue-as-new. */
   readonly seen: readonly SeenUpdate[];
+  /** How the last rollouts ended, for whoever opens the run in the Temporal UI; at most MAX_CARRIED_LINES. */
+  readonly ended?: readonly StoryLine[];
   /** Divides every activity time-out (chaos tests). Default 1. */
   readonly timeoutDivisor?: number;
 }
 
 export const MAX_QUEUED_RELEASES = 20;
 export const MAX_SEEN_IDS = 200;
+export const MAX_CARRIED_LINES = 5;
 
 /** A release handed over by a lifecycle, or by an operator (`run` null). */
 export interface QueuedRelease {

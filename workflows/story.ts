@@ -13,10 +13,15 @@ const DETAILS_LIMIT = 4500;
 
 /** What happened, told for people in status queries and in the Temporal UI. */
 export class Story {
-  private readonly told: StoryLine[] = [];
+  private readonly told: StoryLine[];
 
-  /** `describe` renders what the workflow does now, in Markdown; the story follows below it. */
-  constructor(private readonly describe: () => string) {}
+  /** `describe` renders what the workflow does now, in Markdown; the story follows below it. `before` is what the run before told last. */
+  constructor(
+    private readonly describe: () => string,
+    before: readonly StoryLine[] = [],
+  ) {
+    this.told = [...before];
+  }
 
   get lines(): readonly StoryLine[] {
     return this.told;
