@@ -1,4 +1,9 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { z } from 'zod';
+import { adaptModel } from '../infra/onnx/adapt-model';
+import { inspectModel } from '../infra/onnx/inspect-model';
 import type { BlobStore } from '../infra/object-store/port';
 import { SlipwayError } from '../workflows/domain/errors';
 import type { Signature } from '../workflows/domain/release';
@@ -30,6 +35,43 @@ const signatureSchema = z.strictObject({
   ),
   output: z.strictObject({ name: z.string().min(1), datatype: z.literal('FP32') }),
 });
+
+export interface PreparedImport extends Required<ImportInput> {
+  /** What was put around the graph, for people; empty where it fits as it is. */
+  readonly changes: readonly string[];
+}
+
+export interface PrepareOptions {
+  /** JSON of a `Signature`; default: what the spec's features declare. */
+  readonly signature?: unknown;
+  /** Features in the order in which the model takes them; default: all of the spec (or the signature), in its order. */
+  readonly features?: readonly string[] | null;
+}
+
+/**
+ * Opens a model file in a limited child and makes it servable: an export with one matrix of features, or with a label beside the
+ * probabilities, is wrapped (`adaptModel`). Throws MODEL_UNREADABLE, or MODEL_SIGNATURE with what to change.
+ */
+export async function prepareImport(path: string, spec: ModelSpec, options: PrepareOptions): Promise<PreparedImport> {
+  const declared = options.signature === undefined ? signatureOf(spec) : readSignature(options.signature);
+  const signature = options.features ? { ...declared, inputs: chooseInputs(declared, options.features) } : declared;
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-import-'));
+  try {
+    const model = await adaptModel(path, await inspectModel(path), signature, folder);
+    return { onnx: await readFile(model.path), spec, signature, changes: model.changes };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function chooseInputs({ inputs }: Signature, names: readonly string[]): Signature['inputs'] {
+  return names.map((name) => {
+    const input = inputs.find((candidate) => candidate.name === name);
+    if (input) return input;
+    const known = inputs.map((candidate) => candidate.name).join(', ');
+    throw new SlipwayError('MODEL_SIGNATURE', `${name} is no feature of the spec; it has ${known}`);
+  });
+}
 
 /**
  * Puts a model from elsewhere and its ABI into the store, for `startRun({ imported })`. The bytes are opened by a worker only,

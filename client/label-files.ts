@@ -1,48 +1,31 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { quoteText, withDuckDb } from '../infra/data/duckdb';
 import type { LabelRow } from '../infra/labels/labels';
 import { SlipwayError } from '../workflows/domain/errors';
+import { inFile, readColumns } from './data-files';
 
 type Raw = Readonly<Record<'request_id' | 'label' | 'event_time' | 'known_at', string | number | null>>;
 
-const COLUMNS = 'request_id, label, event_time, known_at';
+const SELECTED = {
+  request_id: 'CAST(request_id AS VARCHAR)',
+  label: 'CAST(label AS DOUBLE)',
+  event_time: 'CAST(epoch_ms(CAST(event_time AS TIMESTAMP)) AS DOUBLE)',
+  known_at: 'CAST(epoch_ms(CAST(known_at AS TIMESTAMP)) AS DOUBLE)',
+} as const;
 
 /**
  * Labels of a CSV or Parquet file with the columns request_id, label, event_time, known_at (timestamps in UTC). Throws NOT_FOUND,
- * DATA_UNREADABLE, or DATA_LABEL that names the first bad row.
+ * DATA_UNREADABLE, DATA_SCHEMA, or DATA_LABEL that names the first bad row.
  */
 export async function readLabelFile(path: string): Promise<LabelRow[]> {
-  const file = resolve(path);
-  await stat(file).catch((error: unknown) => {
-    throw new SlipwayError('NOT_FOUND', `${path} cannot be read`, { cause: error });
-  });
-  const folder = await mkdtemp(join(tmpdir(), 'slipway-label-file-'));
-  try {
-    const rows = await withDuckDb({ threads: 1, memoryMb: 512, folder, files: [file] }, (db) =>
-      db.rows<Raw>(query(file)),
-    );
-    return rows.map(toLabel);
-  } catch (error) {
-    if (error instanceof SlipwayError) throw error;
+  const columns = new Set((await readColumns(path)).map(({ name }) => name));
+  const missing = Object.keys(SELECTED).filter((name) => !columns.has(name));
+  if (missing.length > 0)
     throw new SlipwayError(
-      'DATA_UNREADABLE',
-      `${path} needs the columns ${COLUMNS}: ${(error as Error).message.split('\n')[0]}`,
-      { cause: error },
+      'DATA_SCHEMA',
+      `${path} lacks ${missing.join(', ')}; a label file has the columns ${Object.keys(SELECTED).join(', ')}`,
     );
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-function query(file: string): string {
-  const source = file.endsWith('.parquet')
-    ? `read_parquet(${quoteText(file)})`
-    : `read_csv(${quoteText(file)}, header = true)`;
-  return `SELECT CAST(request_id AS VARCHAR) AS request_id, CAST(label AS DOUBLE) AS label,
-    CAST(epoch_ms(CAST(event_time AS TIMESTAMP)) AS DOUBLE) AS event_time, CAST(epoch_ms(CAST(known_at AS TIMESTAMP)) AS DOUBLE) AS known_at
-    FROM ${source}`;
+  const selected = Object.entries(SELECTED).map(([name, sql]) => `${sql} AS ${name}`);
+  const rows = await inFile(path, (db, source) => db.rows<Raw>(`SELECT ${selected.join(', ')} FROM ${source}`));
+  return rows.map(toLabel);
 }
 
 function toLabel(row: Raw, at: number): LabelRow {

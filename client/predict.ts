@@ -39,18 +39,32 @@ const TIMEOUT_MS = 10_000;
 
 /** Scores rows by Open Inference Protocol V2, with the datatypes of the model's metadata. Throws the gateway's own codes. */
 export async function predict(model: ModelName, options: PredictOptions): Promise<Prediction> {
-  const url = `${options.gateway}/v2/models/${model}`;
+  return (await openPredictor(model, options.gateway))(options);
+}
+
+/** The same for many calls: the metadata is asked for once. */
+export async function openPredictor(
+  model: ModelName,
+  gateway: string,
+): Promise<(request: Omit<PredictOptions, 'gateway'>) => Promise<Prediction>> {
+  const url = `${gateway}/v2/models/${model}`;
   const metadata = metadataSchema.parse(await call(url));
+  return (request) => infer(url, metadata, request);
+}
+
+async function infer(
+  url: string,
+  metadata: Metadata,
+  { rows, id = randomUUID(), parameters }: Omit<PredictOptions, 'gateway'>,
+): Promise<Prediction> {
+  checkNames(rows, metadata);
   const inputs = metadata.inputs.map(({ name, datatype }) => ({
     name,
     datatype,
-    shape: [options.rows.length, 1],
-    data: options.rows.map((row) => row[name] ?? null),
+    shape: [rows.length, 1],
+    data: rows.map((row) => row[name] ?? null),
   }));
-  checkNames(options.rows, metadata);
-  const id = options.id ?? randomUUID();
-  const request = { id, ...(options.parameters ? { parameters: options.parameters } : {}), inputs };
-  const answer = answerSchema.parse(await call(`${url}/infer`, request));
+  const answer = answerSchema.parse(await call(`${url}/infer`, { id, ...(parameters ? { parameters } : {}), inputs }));
   return {
     id: answer.id ?? id,
     scores: answer.outputs[0]!.data,

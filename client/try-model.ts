@@ -1,15 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import { quoteText, quoteName, withDuckDb } from '../infra/data/duckdb';
-import { checkSignature, inspectModel } from '../infra/onnx/inspect-model';
+import { matrixInput, sentAs } from '../infra/onnx/adapt-plan';
+import { adaptModel } from '../infra/onnx/adapt-model';
+import { inspectModel, type ModelInspection, shapeText } from '../infra/onnx/inspect-model';
 import { nodeEntry } from '../infra/process/node-entry';
 import { SlipwayError } from '../workflows/domain/errors';
 import { type InputSignature, type Signature, TENSOR_TYPE_OF } from '../workflows/domain/release';
+import { OUTPUT_NAME } from '../workflows/domain/signature';
 import type { FeatureType } from '../workflows/domain/spec';
-import type { PredictRow } from './predict';
+import { type DataColumn, isNumeric } from './data-files';
 
 /** Workers are not imported here: the little gateway is a process of its own. */
 const localGatewayEntry = resolve(__dirname, '../workers/local-gateway.ts');
@@ -22,21 +24,63 @@ const FEATURE_OF: Readonly<Record<string, FeatureType>> = {
   BOOL: 'boolean',
 };
 
+/** A model file as it can be served, with the ABI that the file and the data show: no units, no ranges. */
+export interface TriedModel {
+  readonly path: string;
+  readonly signature: Signature;
+  /** What was put around the graph, for people. */
+  readonly changes: readonly string[];
+}
+
 /**
- * The ABI that a model file itself shows, with nothing declared: no units, no ranges. Throws MODEL_UNREADABLE, or MODEL_SIGNATURE
- * where the graph is not one input of shape [rows, 1] for each feature and one FP32 output [rows, 1].
+ * Opens a model file for trying it. A matrix input takes `features`, or all numeric columns in file order. Throws MODEL_UNREADABLE, MODEL_SIGNATURE
+ * with what to change, or DATA_SCHEMA naming a feature that the data lacks. `folder` takes what is written.
  */
-export async function signatureOfFile(path: string): Promise<Signature> {
-  const inspection = await inspectModel(path);
-  const output = inspection.outputs[0];
-  const inputs = inspection.inputs.map(({ name, datatype }) => inputOf(name, datatype));
-  const signature: Signature = {
-    task: 'regression',
-    inputs,
-    output: { name: output?.name ?? 'score', datatype: 'FP32' },
-  };
-  checkSignature(inspection, signature);
-  return signature;
+export async function openForTrial(
+  path: string,
+  columns: readonly DataColumn[],
+  features: readonly string[] | null,
+  folder: string,
+): Promise<TriedModel> {
+  const inspection = await inspectModel(resolve(path));
+  const signature = signatureFor(inspection, columns, features);
+  const { path: served, changes } = await adaptModel(resolve(path), inspection, signature, folder);
+  return { path: served, signature, changes };
+}
+
+function signatureFor(
+  inspection: ModelInspection,
+  columns: readonly DataColumn[],
+  features: readonly string[] | null,
+): Signature {
+  const [only, ...more] = inspection.outputs;
+  const matrix = matrixInput(
+    inspection,
+    columns.map(({ name }) => name),
+  );
+  const inputs = matrix
+    ? matrixFeatures(matrix.shape, columns, features).map((name) =>
+        inputOf(name, matrix.datatype === 'INT64' ? 'INT64' : 'FP32'),
+      )
+    : inspection.inputs.map(({ name, datatype }) => inputOf(name, sentAs(datatype)));
+  const own = only && more.length === 0 ? only.name : OUTPUT_NAME;
+  // Data that was scored before may have a column of that name.
+  const taken = inputs.some(({ name }) => name === own);
+  return { task: 'regression', inputs, output: { name: taken ? `${own}_given` : own, datatype: 'FP32' } };
+}
+
+function matrixFeatures(
+  shape: readonly (number | null)[],
+  columns: readonly DataColumn[],
+  features: readonly string[] | null,
+): readonly string[] {
+  if (features !== null) return features;
+  const numeric = columns.filter(isNumeric).map(({ name }) => name);
+  if (shape[1] === numeric.length) return numeric;
+  throw new SlipwayError(
+    'MODEL_SIGNATURE',
+    `the model takes a matrix ${shapeText(shape)} without names, and the data has ${numeric.length} numeric columns (${numeric.join(', ')}); name the ${shape[1] ?? 'ones'} that it takes, in the order that it was trained with: --features <a,b,…>`,
+  );
 }
 
 function inputOf(name: string, datatype: string): InputSignature {
@@ -58,52 +102,6 @@ function inputOf(name: string, datatype: string): InputSignature {
     parts: [],
     onInvalid: 'reject',
   };
-}
-
-/** First rows of a Parquet or CSV file, the model's inputs only. Throws NOT_FOUND, DATA_UNREADABLE, or DATA_SCHEMA naming what is missing. */
-export async function readRows(path: string, signature: Signature, limit: number): Promise<PredictRow[]> {
-  const file = resolve(path);
-  await stat(file).catch((error: unknown) => {
-    throw new SlipwayError('NOT_FOUND', `${path} cannot be read`, { cause: error });
-  });
-  const source = file.endsWith('.parquet')
-    ? `read_parquet(${quoteText(file)})`
-    : `read_csv(${quoteText(file)}, header = true)`;
-  const folder = await mkdtemp(join(tmpdir(), 'slipway-try-rows-'));
-  try {
-    return await withDuckDb({ threads: 1, memoryMb: 512, folder, files: [file] }, async (db) => {
-      const described = await db.rows<{ column_name: string; column_type: string }>(`DESCRIBE SELECT * FROM ${source}`);
-      const columns = new Map(described.map((row) => [row.column_name, row.column_type]));
-      const missing = signature.inputs.filter((input) => !columns.has(input.name)).map((input) => input.name);
-      if (missing.length > 0)
-        throw new SlipwayError(
-          'DATA_SCHEMA',
-          `${path} lacks the model's inputs ${missing.join(', ')}; it has ${[...columns.keys()].join(', ')}`,
-        );
-      return db.rows(
-        `SELECT ${signature.inputs.map((input) => columnOf(input, columns.get(input.name)!)).join(', ')} FROM ${source} LIMIT ${limit}`,
-      );
-    });
-  } catch (error) {
-    if (error instanceof SlipwayError) throw error;
-    throw new SlipwayError('DATA_UNREADABLE', `${path}: ${(error as Error).message.split('\n')[0]}`, { cause: error });
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-/** Instants are sent as epoch ms. */
-function columnOf(input: InputSignature, columnType: string): string {
-  const name = quoteName(input.name);
-  if (input.datatype === 'INT64' && /^(TIMESTAMP|DATE)/.test(columnType))
-    return `epoch_ms(CAST(${name} AS TIMESTAMP)) AS ${name}`;
-  const types: Readonly<Record<string, string>> = {
-    FP32: 'DOUBLE',
-    INT64: 'BIGINT',
-    BYTES: 'VARCHAR',
-    BOOL: 'BOOLEAN',
-  };
-  return `CAST(${name} AS ${types[input.datatype]}) AS ${name}`;
 }
 
 export interface LocalGateway {

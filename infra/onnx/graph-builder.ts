@@ -117,8 +117,11 @@ export class GraphBuilder {
     this.nodes.push({ name, opType: type, domain, input: [...inputs], output: [...outputs], attribute });
   }
 
+  /** Never the name of an input: a feature may be called `v0`. Inputs are declared first. */
   private fresh(kind: string, index: number): string {
-    return `${this.prefix}${kind}${index}`;
+    let name = `${this.prefix}${kind}${index}`;
+    while (this.inputs.some((input) => input.name === name)) name += '_';
+    return name;
   }
 }
 

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { Tensor } from 'onnxruntime-node';
-import { SlipwayError } from '../../workflows/domain/errors';
+import { type ErrorCode, SlipwayError } from '../../workflows/domain/errors';
 import { parseModelFile } from './model-file';
 import type { ModelFile, ModelValue } from './model-file';
-import type { InspectionReply } from './inspect-model';
+import type { ChildReply, ModelInspection } from './inspect-model';
 import { openSession } from './session';
 
 /** Rows of the probe: two, so that an output that ignores the batch shows. */
@@ -35,7 +35,7 @@ function probeInput(value: ModelValue): Tensor {
   );
 }
 
-async function inspect(path: string, maxElements: number): Promise<InspectionReply> {
+async function inspect(path: string, maxElements: number): Promise<ChildReply<ModelInspection>> {
   const bytes = readFileSync(path);
   const file: ModelFile = parseModelFile(bytes, maxElements);
   const session = await openSession(bytes);
@@ -44,14 +44,16 @@ async function inspect(path: string, maxElements: number): Promise<InspectionRep
   const probeShapes = Object.fromEntries(Object.entries(out).map(([name, tensor]) => [name, [...tensor.dims]]));
   return {
     ok: true,
-    inspection: { ...file, bytes: bytes.length, probeShapes, probeMs: performance.now() - startedMs },
+    answer: { ...file, bytes: bytes.length, probeShapes, probeMs: performance.now() - startedMs },
   };
 }
 
-function failureOf(error: unknown): InspectionReply {
+/** Whatever went wrong in a child that opens a model is the model's fault, unless it has a code of its own. */
+export function failureOf(error: unknown): { readonly ok: false; readonly code?: ErrorCode; readonly message: string } {
   const message = error instanceof Error ? error.message : String(error);
   return {
     ok: false,
+    ...(error instanceof SlipwayError ? { code: error.code } : {}),
     message: error instanceof SlipwayError ? message : `the model cannot be used: ${message.slice(0, 500)}`,
   };
 }

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SlipwayError } from '../../workflows/domain/errors';
+import { type ErrorCode, SlipwayError } from '../../workflows/domain/errors';
 import type { Signature } from '../../workflows/domain/release';
 import type { ChildOutcome } from '../process/port';
 import { nodeEntry, runChild } from '../process/supervised-child';
@@ -35,8 +35,10 @@ export interface ModelInspection extends ModelFile {
   readonly probeMs: number;
 }
 
-export type InspectionReply =
-  { readonly ok: true; readonly inspection: ModelInspection } | { readonly ok: false; readonly message: string };
+/** What an entry that opens a model answers. */
+export type ChildReply<T> =
+  | { readonly ok: true; readonly answer: T }
+  | { readonly ok: false; readonly code?: ErrorCode; readonly message: string };
 
 /**
  * Opens a model that nobody vouches for: parsed, loaded and run once on two rows of zeros in a child under limits, so that a file made to
@@ -47,6 +49,20 @@ export async function inspectModel(
   limits: ModelLimits = DEFAULT_MODEL_LIMITS,
   signal?: AbortSignal,
 ): Promise<ModelInspection> {
+  return openInChild<ModelInspection>('inspect-child', path, [], limits, signal);
+}
+
+/**
+ * Runs one of the entries here that open a model, with the largest number of values and `args` behind the path. It answers with one
+ * line of JSON. Throws SlipwayError MODEL_UNREADABLE, or the code that the entry answers with.
+ */
+export async function openInChild<T>(
+  entry: string,
+  path: string,
+  args: readonly string[],
+  limits: ModelLimits,
+  signal?: AbortSignal,
+): Promise<T> {
   const size = await stat(path).then(
     ({ size }) => size,
     () => 0,
@@ -54,12 +70,9 @@ export async function inspectModel(
   if (size === 0) throw new SlipwayError('MODEL_UNREADABLE', `the model file ${path} is missing or empty`);
   if (size > limits.bytes)
     throw new SlipwayError('MODEL_UNREADABLE', `the model file has ${size} bytes; the limit is ${limits.bytes}`);
+  const file = join(__dirname, `${entry}${__filename.endsWith('.ts') ? '.ts' : '.js'}`);
   const outcome = await runChild({
-    argv: [
-      ...nodeEntry(join(__dirname, `inspect-child${__filename.endsWith('.ts') ? '.ts' : '.js'}`)),
-      path,
-      String(limits.elements),
-    ],
+    argv: [...nodeEntry(file), path, String(limits.elements), ...args],
     limits: {
       memoryMb: limits.memoryMb,
       timeoutMs: limits.timeoutMs,
@@ -68,15 +81,15 @@ export async function inspectModel(
     },
     ...(signal ? { signal } : {}),
   });
-  const reply = replyOf(outcome);
-  if (!reply.ok) throw new SlipwayError('MODEL_UNREADABLE', reply.message);
-  return reply.inspection;
+  const reply = replyOf<T>(outcome);
+  if (!reply.ok) throw new SlipwayError(reply.code ?? 'MODEL_UNREADABLE', reply.message);
+  return reply.answer;
 }
 
-function replyOf(outcome: ChildOutcome): InspectionReply {
+function replyOf<T>(outcome: ChildOutcome): ChildReply<T> {
   const last = outcome.stdout.trim().split('\n').at(-1) ?? '';
   if (outcome.limit === null && outcome.exitCode === 0 && last.startsWith('{'))
-    return JSON.parse(last) as InspectionReply;
+    return JSON.parse(last) as ChildReply<T>;
   const why = outcome.limit
     ? `opening it went past the ${outcome.limit} limit`
     : `opening it ended the process (${outcome.signal ?? `exit ${outcome.exitCode}`})`;
@@ -126,10 +139,12 @@ function outputProblems(inspection: ModelInspection, signature: Signature): stri
   return right ? extra : [...extra, `output ${name} has the shape ${shapeText(shape)} for 2 rows, not [2, 1]`];
 }
 
-function isColumn(shape: readonly (number | null)[]): boolean {
+/** One value a row. */
+export function isColumn(shape: readonly (number | null)[]): boolean {
   return shape[0] === null && (shape.length === 1 || (shape.length === 2 && (shape[1] === 1 || shape[1] === null)));
 }
 
-function shapeText(shape: readonly (number | null)[]): string {
+/** `[rows, 4]`. */
+export function shapeText(shape: readonly (number | null)[]): string {
   return `[${shape.map((size) => size ?? 'rows').join(', ')}]`;
 }

@@ -97,7 +97,10 @@ function refuseExternalTensor(tensor: onnx.ITensorProto): void {
 function valueOf(value: onnx.IValueInfoProto): ModelValue {
   const tensor = value.type?.tensorType;
   const name = value.name ?? '';
-  if (!tensor) throw refused(`${name} is not a tensor (a map or sequence cannot be served; export without ZipMap)`);
+  if (!tensor)
+    throw refused(
+      `${name} is not a tensor (a map or sequence cannot be served). Export the probabilities as a tensor: options={'zipmap': False} with skl2onnx, zipmap=False with onnxmltools`,
+    );
   const shape = (tensor.shape?.dim ?? []).map((dim) =>
     dim.dimValue && Number(dim.dimValue) > 0 ? Number(dim.dimValue) : null,
   );

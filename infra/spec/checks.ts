@@ -1,3 +1,4 @@
+import { OUTPUT_NAME } from '../../workflows/domain/signature';
 import type { MetricName, Task } from '../../workflows/domain/spec';
 import { problem, type Problem, type SpecPath } from './problems';
 import { formatOf } from './resolve';
@@ -60,6 +61,10 @@ function checkColumns({ features, label, data }: Sections): Problem[] {
         ),
       );
     else seen.set(key, `features[${index}]`);
+    if (feature.name === OUTPUT_NAME)
+      problems.push(
+        problem(['features', index, 'name'], `expected another name; ${OUTPUT_NAME} is what the answer is called`),
+      );
     if (key === label?.column.toLowerCase())
       problems.push(
         problem(['features', index, 'name'], 'expected a column other than the label; the model would see its answer'),

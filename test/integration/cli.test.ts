@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { ELEMENT, GraphBuilder } from '../../infra/onnx/graph-builder';
 import { nodeEntry } from '../../infra/process/node-entry';
 
 interface Ended {
@@ -88,5 +89,46 @@ describe('the program', () => {
     const ended = await slipway('status', '--workspace', 'Not A Name');
     expect(ended.code).toBe(2);
     expect(ended.stderr).toContain('CONFIG_INVALID: SLIPWAY_WORKSPACE');
+  });
+});
+
+describe('slipway try', () => {
+  /** As scikit-learn exports a classifier: a matrix without names, a label and two probabilities. */
+  function writeClassifier(): void {
+    const builder = new GraphBuilder();
+    builder.input('X', 'float', ['N', 2]);
+    const p = builder.op('Sigmoid', [builder.op('MatMul', ['X', builder.floats([1, -1], [2, 1])])]);
+    const other = builder.op('Sub', [builder.floats([1], []), p]);
+    builder.output(builder.op('Cast', [p], { to: ELEMENT.int64 }), 'int64', ['N', 1], 'label');
+    builder.output(builder.op('Concat', [other, p], { axis: 1 }), 'float', ['N', 2], 'probabilities');
+    writeFileSync(join(folder, 'model.onnx'), builder.modelBytes('classifier'));
+  }
+
+  it('scores rows by a matrix model, with its latency, and leaves nothing behind', async () => {
+    writeClassifier();
+    writeFileSync(join(folder, 'rows.csv'), 'name,plus,minus\nx,3,1\ny,1,\n');
+    const ended = await slipway('try', 'model.onnx', 'rows.csv', '--json');
+    const { rows, latency, changes } = JSON.parse(ended.stdout) as {
+      rows: { plus: number; score: number | null }[];
+      latency: { calls: number; p50Ms: number; p99Ms: number };
+      changes: string[];
+    };
+    expect(changes[0]).toBe('matrix X is made of plus, minus, in this order');
+    expect(rows[0]).toMatchObject({ plus: 3, minus: 1, score: expect.closeTo(1 / (1 + Math.exp(-2)), 5) as number });
+    expect(rows[1]!.score).toBeNull(); // A missing value, which a logistic model answers with NaN.
+    expect(latency.calls).toBeGreaterThan(10);
+    expect(latency.p50Ms).toBeLessThanOrEqual(latency.p99Ms);
+    expect(readdirSync(folder).sort()).toEqual(['model.onnx', 'rows.csv']);
+  });
+
+  it('says which option names the features where the data has more numbers than the model takes', async () => {
+    writeClassifier();
+    writeFileSync(join(folder, 'rows.csv'), 'plus,minus,label\n3,1,1\n1,2,0\n');
+    const refused = await slipway('try', 'model.onnx', 'rows.csv');
+    expect(refused.code).toBe(3);
+    expect(refused.stderr).toMatch(/MODEL_SIGNATURE: .*3 numeric columns \(plus, minus, label\).*--features <a,b,…>/);
+    const named = await slipway('try', 'model.onnx', 'rows.csv', '--features', 'minus,plus', '--json');
+    const { rows } = JSON.parse(named.stdout) as { rows: { score: number }[] };
+    expect(rows[0]!.score).toBeCloseTo(1 / (1 + Math.exp(2)), 5);
   });
 });

@@ -47,7 +47,12 @@ export const ERRORS = {
     false,
     'The trainer went past its memory, time or output limit; raise the limit in the spec or shrink the model.',
   ),
-  MODEL_UNREADABLE: kind(422, 3, false, 'Export the model again as ONNX without external data.'),
+  MODEL_UNREADABLE: kind(
+    422,
+    3,
+    false,
+    'Export the model again as the message says: one ONNX file, tensors only, no external data.',
+  ),
   MODEL_SIGNATURE: kind(422, 3, false, "Make the graph's inputs and output agree with the signature."),
   KEY_UNKNOWN: kind(403, 4, false, 'Use a key that the workspace trusts; `slipway keys list` shows them.'),
   KEY_REVOKED: kind(403, 4, false, 'The key was revoked or listed as compromised; use another.'),

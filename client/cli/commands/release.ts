@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { SlipwayError } from '../../../workflows/domain/errors';
-import { importModel } from '../../imports';
+import { prepareImport } from '../../imports';
 import { withExample } from '../examples';
+import { parseNames } from '../options';
 import { formatNumber, formatTable, shortDigest } from '../output';
 import { findRelease, listReleases } from '../releases';
 import { action, type Session } from '../session';
@@ -12,6 +13,7 @@ import { readSpec } from './spec';
 interface ImportOptions extends RunOptions {
   readonly spec: string;
   readonly signature?: string;
+  readonly features?: string;
 }
 
 export function addRelease(program: Command): void {
@@ -20,9 +22,14 @@ export function addRelease(program: Command): void {
     release.command('import <onnx>').description('bring a model that was trained elsewhere: it enters at the gates'),
   )
     .requiredOption('--spec <file>', 'model.yaml: its data gives the holdout, its gates and rollout apply')
+    .option('--features <names>', 'features that a matrix input takes, in the order that it was trained with: a,b,c')
     .option('--signature <file>', 'JSON of the model ABI (default: what the spec declares)')
     .action(action(importRelease));
-  withExample(bring, 'slipway release import model.onnx --spec model.yaml --wait');
+  withExample(
+    bring,
+    'slipway release import model.onnx --spec model.yaml --wait',
+    'slipway release import lightgbm.onnx --spec model.yaml --features age,income,visits',
+  );
   withExample(
     release.command('list <model>').description('releases of a model, oldest first').action(action(list)),
     'slipway release list flights/late-arrival',
@@ -34,20 +41,34 @@ export function addRelease(program: Command): void {
 }
 
 async function importRelease(session: Session, onnx: string, options: ImportOptions): Promise<void> {
-  const client = await session.client();
-  const imported = await importModel(client.blobs, {
-    onnx: await readInput(onnx),
-    spec: await readSpec(options.spec),
-    ...(options.signature === undefined
-      ? {}
-      : { signature: JSON.parse((await readInput(options.signature)).toString('utf8')) as unknown }),
+  const signature = options.signature === undefined ? {} : { signature: await readJson(options.signature) };
+  const prepared = await prepareImport(onnx, await readSpec(options.spec), {
+    ...signature,
+    features: parseNames(options.features),
   });
+  prepared.changes.forEach((change) => session.output.note(change));
+  const client = await session.client();
+  const imported = await client.importModel(prepared);
   await startAndReport(
     session,
     options.spec,
     { ...options, cause: options.cause === 'manual' ? 'import' : options.cause },
     { imported },
   );
+}
+
+async function readJson(file: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new SlipwayError('NOT_FOUND', `${file} cannot be read: ${(error as Error).message}`);
+  }
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new SlipwayError('MODEL_SIGNATURE', `${file} is not JSON: ${(error as Error).message}`);
+  }
 }
 
 async function list(session: Session, model: string): Promise<void> {
@@ -70,12 +91,4 @@ async function show(session: Session, model: string, version: string): Promise<v
     throw new SlipwayError('USAGE', `${version} is no release version; expected 1, 2, …`);
   const { ref, manifest } = await findRelease(await session.client(), model, number);
   session.result({ ref, manifest }, [`${model} release ${number}  ${ref.digest}`, JSON.stringify(manifest, null, 2)]);
-}
-
-async function readInput(file: string): Promise<Buffer> {
-  try {
-    return await readFile(file);
-  } catch (error) {
-    throw new SlipwayError('NOT_FOUND', `${file} cannot be read: ${(error as Error).message}`);
-  }
 }

@@ -45,6 +45,23 @@ describe('the served graph', () => {
     },
   );
 
+  it.each(['v0', 'c1', 'v0_'])(
+    'takes a feature that is called as the graph calls a value of its own: %s',
+    async (name) => {
+      const { inputs } = toyFit(LOGISTIC).signature;
+      const renamed = inputs.map((input) => (input.name === 'amount' ? { ...input, name } : input));
+      const { columns } = toyTable(200, 1).table;
+      const plan = fitTransforms(
+        renamed,
+        { rows: 200, columns: { ...columns, [name]: columns['amount']! } },
+        {
+          cyclicHours: true,
+        },
+      );
+      await expect(openSession(featuriseGraph(plan))).resolves.toBeDefined();
+    },
+  );
+
   it('answers unknown categories, unseen months and missing values with finite scores near the average', async () => {
     for (const trainer of [LOGISTIC, MLP]) {
       const input = toyFit(trainer);

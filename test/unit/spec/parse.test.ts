@@ -205,6 +205,11 @@ describe('parseSpec, contradictions', () => {
     ],
     [
       '- name: country',
+      '- name: score',
+      'features[1].name: expected another name; score is what the answer is called',
+    ],
+    [
+      '- name: country',
       '- name: placed',
       'features[1].type: expected timestamp, because this column is data.eventTime',
     ],
