@@ -1,13 +1,14 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { adaptModel } from '../infra/onnx/adapt-model';
 import { inspectModel } from '../infra/onnx/inspect-model';
 import type { BlobStore } from '../infra/object-store/port';
+import { formatOf } from '../infra/spec/resolve';
 import { SlipwayError } from '../workflows/domain/errors';
 import type { Signature } from '../workflows/domain/release';
-import type { ImportedModel } from '../workflows/domain/run';
+import type { HoldoutSource, ImportedModel } from '../workflows/domain/run';
 import { signatureOf } from '../workflows/domain/signature';
 import { DATE_PARTS, type ModelSpec } from '../workflows/domain/spec';
 
@@ -16,6 +17,8 @@ export interface ImportInput {
   readonly spec: ModelSpec;
   /** JSON of a `Signature`; default: what the spec's features declare. */
   readonly signature?: unknown;
+  /** Path or glob of rows that the model never saw, in place of the spec's data; workers must reach it. */
+  readonly holdout?: string;
 }
 
 const signatureSchema = z.strictObject({
@@ -36,7 +39,7 @@ const signatureSchema = z.strictObject({
   output: z.strictObject({ name: z.string().min(1), datatype: z.literal('FP32') }),
 });
 
-export interface PreparedImport extends Required<ImportInput> {
+export interface PreparedImport extends Required<Omit<ImportInput, 'holdout'>> {
   /** What was put around the graph, for people; empty where it fits as it is. */
   readonly changes: readonly string[];
 }
@@ -79,7 +82,14 @@ function chooseInputs({ inputs }: Signature, names: readonly string[]): Signatur
  */
 export async function importModel(blobs: BlobStore, input: ImportInput): Promise<ImportedModel> {
   const signature = input.signature === undefined ? signatureOf(input.spec) : readSignature(input.signature);
-  return { onnx: await blobs.put(input.onnx), signature: await blobs.putJson(signature) };
+  const holdout = input.holdout === undefined ? {} : { holdout: holdoutSource(input.holdout) };
+  return { onnx: await blobs.put(input.onnx), signature: await blobs.putJson(signature), ...holdout };
+}
+
+function holdoutSource(path: string): HoldoutSource {
+  const format = formatOf(path);
+  if (format) return { source: resolve(path), format };
+  throw new SlipwayError('USAGE', `the holdout ${path} must end in .parquet or .csv`);
 }
 
 function readSignature(value: unknown): Signature {

@@ -38,16 +38,22 @@ async function evaluate(job: EvaluationJob, folder: string): Promise<Evaluation>
     eventTimes: holdout.eventTimes,
     candidate,
     champion,
-    trainingMean,
+    // Where there was nothing to train on, the best constant there is on these rows: a stricter baseline.
+    trainingMean: trainingMean ?? mean(holdout.labels),
   });
   return { rows: holdout.rows, ...measured, samples: await sampleRows(job.candidate, holdout) };
 }
 
-async function meanLabel(db: DuckDb, job: EvaluationJob): Promise<number> {
+/** Null where there are no training rows: an imported model with a holdout of its own. */
+async function meanLabel(db: DuckDb, job: EvaluationJob): Promise<number | null> {
   const [row] = await db.rows<{ mean: number | null }>(
     `SELECT avg(${quoteName(job.spec.label.column)}) AS mean FROM read_parquet(${quoteText(job.train)})`,
   );
-  return row?.mean ?? 0;
+  return row?.mean ?? null;
+}
+
+function mean(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 async function score(scorer: ScorerJob, rows: SnapshotTable): Promise<Float32Array> {

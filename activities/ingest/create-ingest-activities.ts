@@ -57,10 +57,16 @@ export function createIngestActivities(ports: IngestPorts): Pick<LifecycleComput
     ingest: async ({ request }) => {
       const kept = await findKept(ports.store, request);
       if (kept) return keep(ports.store, request, kept); // Under this run as well: the next attempt looks here.
-      const spec = await ports.blobs.getJson<ModelSpec>(request.spec);
+      const holdout = request.imported?.holdout;
+      const declared = await ports.blobs.getJson<ModelSpec>(request.spec);
+      const spec = holdout ? { ...declared, data: { ...declared.data, ...holdout } } : declared;
       const folder = await makeFolder(ports.workFolder ?? tmpdir());
       try {
-        const report = await runJob(folder, { spec, asOf: request.asOf }, ports.limits ?? DEFAULT_LIMITS);
+        const report = await runJob(
+          folder,
+          { spec, asOf: request.asOf, holdoutOnly: holdout !== undefined },
+          ports.limits ?? DEFAULT_LIMITS,
+        );
         return await keep(ports.store, request, await publish(ports.blobs, request, folder, report));
       } finally {
         await rm(folder, { recursive: true, force: true });
@@ -70,8 +76,9 @@ export function createIngestActivities(ports: IngestPorts): Pick<LifecycleComput
 }
 
 /** Names what the result depends on besides the source itself, which an as-of date stands for. */
-export function ingestCacheKey(request: Pick<RunRequest, 'spec' | 'asOf'>): string {
-  return digestOfJson({ step: 'ingest', version: 1, spec: request.spec, asOf: request.asOf }).slice(
+export function ingestCacheKey({ spec, asOf, imported }: Pick<RunRequest, 'spec' | 'asOf' | 'imported'>): string {
+  const holdout = imported?.holdout ? { holdout: imported.holdout } : {};
+  return digestOfJson({ step: 'ingest', version: 1, spec, asOf, ...holdout }).slice(
     'sha256:'.length,
     'sha256:'.length + 16,
   );
@@ -104,7 +111,7 @@ async function makeFolder(parent: string): Promise<string> {
 
 async function runJob(
   folder: string,
-  what: Pick<IngestJob, 'spec' | 'asOf'>,
+  what: Pick<IngestJob, 'spec' | 'asOf' | 'holdoutOnly'>,
   limits: IngestLimits,
 ): Promise<IngestReport> {
   const job: IngestJob = { ...what, threads: limits.threads, memoryMb: Math.floor((limits.memoryMb * 2) / 3) };

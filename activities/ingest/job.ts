@@ -8,6 +8,8 @@ export interface IngestJob {
   readonly spec: ModelSpec;
   /** RFC 3339. */
   readonly asOf: string;
+  /** The source is a holdout: it is not split, and its profile is the reference. */
+  readonly holdoutOnly?: boolean;
   readonly threads: number;
   /** DuckDB's share of the child's memory. */
   readonly memoryMb: number;
@@ -39,9 +41,9 @@ export interface IngestedSnapshot {
 
 export interface IngestedSplit {
   readonly rows: number;
-  /** First and last event time, RFC 3339. */
-  readonly from: string;
-  readonly to: string;
+  /** First and last event time, RFC 3339; null where it has no rows. */
+  readonly from: string | null;
+  readonly to: string | null;
 }
 
 /** One line of the child's progress. */

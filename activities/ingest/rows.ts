@@ -30,6 +30,14 @@ export function boundariesOf(spec: ModelSpec, asOf: string): Boundaries {
   };
 }
 
+/** The earliest instant that JavaScript and DuckDB both have. */
+const BEGINNING_MS = -8.64e15;
+
+/** Every row known at the as-of is holdout. */
+export function holdoutBoundaries(asOf: string): Boundaries {
+  return { fromMs: null, validationFromMs: BEGINNING_MS, holdoutFromMs: BEGINNING_MS, asOfMs: Date.parse(asOf) };
+}
+
 export const sqlInstant = (epochMs: number): string => `epoch_ms(${Math.round(epochMs)}::BIGINT)`;
 
 /**

@@ -11,7 +11,7 @@ import {
   type IngestReport,
   type Quarantined,
 } from './job';
-import { boundariesOf, checkBudget, markDuplicates, stageRows, writeQuarantine } from './rows';
+import { boundariesOf, checkBudget, holdoutBoundaries, markDuplicates, stageRows, writeQuarantine } from './rows';
 import { digestRows } from './rows-digest';
 import { profileSnapshot } from './snapshot-profile';
 import { findFiles, messageOf, openSource, unreadable } from './source';
@@ -48,7 +48,7 @@ interface IngestContext {
 
 async function ingestFiles({ db, job, folder, files, bad, onProgress }: IngestContext): Promise<IngestedSnapshot> {
   const { spec } = job;
-  const at = boundariesOf(spec, job.asOf);
+  const at = job.holdoutOnly === true ? holdoutBoundaries(job.asOf) : boundariesOf(spec, job.asOf);
   const source = await openSource(db, spec.data.format, files);
   const columns = matchColumns(spec, source);
   onProgress({ stage: 'reading', rows: source.rows });
@@ -57,15 +57,16 @@ async function ingestFiles({ db, job, folder, files, bad, onProgress }: IngestCo
   bad.quarantine = await writeQuarantine(db, columns, source, join(folder, QUARANTINE_FILE));
   await checkBudget(db, bad.quarantine, spec.data.quarantineBudget);
   const leftOut = { outsideWindow, ...(await splitRows(db, columns, spec, at)) };
-  const splits = await measureSplits(db, spec, at);
+  const splits = await measureSplits(db, spec, at, job.holdoutOnly === true ? ['holdout'] : SPLITS);
   for (const split of SPLITS) {
     onProgress({ stage: `writing ${split}`, rows: splits[split].rows });
     await writeSplit(db, columns, spec, split, join(folder, splitFile(split)));
   }
   onProgress({ stage: 'digesting', rows: source.rows });
   const rowsDigest = await digestRows(db, columns, spec);
-  onProgress({ stage: 'profiling', rows: splits.train.rows });
-  return { rowsDigest, splits, leftOut, profile: await profileSnapshot(db, spec) };
+  const reference = job.holdoutOnly === true ? 'holdout' : 'train';
+  onProgress({ stage: 'profiling', rows: splits[reference].rows });
+  return { rowsDigest, splits, leftOut, profile: await profileSnapshot(db, spec, reference) };
 }
 
 /** DuckDB's names for what a file, not a query, is to blame for. Its other errors are defects of ours. */

@@ -37,11 +37,12 @@ export async function splitRows(
   return { immature: 0, unlabelled: 0, ...Object.fromEntries(counts.map((row) => [row.kind, Number(row.rows)])) };
 }
 
-/** Rows and span of each split. Throws DATA_EMPTY_SPLIT, DATA_LABEL (constant). */
+/** Rows and span of each split; the `needed` ones must have rows, and the first of them labels that differ. Throws DATA_EMPTY_SPLIT, DATA_LABEL (constant). */
 export async function measureSplits(
   db: DuckDb,
   spec: ModelSpec,
   at: Boundaries,
+  needed: readonly SplitName[] = SPLITS,
 ): Promise<Record<SplitName, IngestedSplit>> {
   const event = quoteName(spec.data.eventTime);
   const label = quoteName(spec.label.column);
@@ -59,7 +60,7 @@ export async function measureSplits(
        max(${label}) FILTER ("0_split" = "0_age") AS high, count(*) AS aged FROM snapshot GROUP BY 1`,
   );
   const bySplit = new Map(found.map((row) => [row.age, row]));
-  const empty = SPLITS.filter((split) => Number(bySplit.get(split)?.rows ?? 0) === 0);
+  const empty = needed.filter((split) => Number(bySplit.get(split)?.rows ?? 0) === 0);
   if (empty.length > 0) {
     const listed = empty.map(
       (split) =>
@@ -67,17 +68,20 @@ export async function measureSplits(
     );
     throw new SlipwayError('DATA_EMPTY_SPLIT', `no rows for ${listed.join(', ')}`);
   }
-  const train = bySplit.get('train')!;
-  if (train.low === train.high) {
+  const first = needed[0]!;
+  const labels = bySplit.get(first)!;
+  if (labels.low === labels.high) {
+    const rows = `${labels.rows} ${first === 'train' ? 'training' : first} rows`;
     throw new SlipwayError(
       'DATA_LABEL',
-      `the label ${spec.label.column} is ${train.low} in all ${train.rows} training rows; there is nothing to learn`,
+      `the label ${spec.label.column} is ${labels.low} in all ${rows}; there is nothing to ${first === 'train' ? 'learn' : 'measure'}`,
     );
   }
   const instant = (epochMs: number): string => new Date(Number(epochMs)).toISOString();
   return Object.fromEntries(
     SPLITS.map((split) => {
-      const row = bySplit.get(split)!;
+      const row = bySplit.get(split);
+      if (!row || Number(row.rows) === 0) return [split, { rows: 0, from: null, to: null }];
       return [split, { rows: Number(row.rows), from: instant(row.from), to: instant(row.to) }];
     }),
   ) as Record<SplitName, IngestedSplit>;
@@ -91,7 +95,7 @@ function spanOf(split: SplitName, at: Boundaries): string {
     case 'validation':
       return `${instant(at.validationFromMs)} to ${instant(at.holdoutFromMs)}`;
     case 'holdout':
-      return `${instant(at.holdoutFromMs)} to ${instant(at.asOfMs)}`;
+      return `${at.holdoutFromMs === at.validationFromMs ? 'all rows up' : instant(at.holdoutFromMs)} to ${instant(at.asOfMs)}`;
   }
 }
 

@@ -1,4 +1,4 @@
-import { WorkflowNotFoundError } from '@temporalio/common';
+import { NamespaceNotFoundError, WorkflowNotFoundError } from '@temporalio/common';
 import { isGrpcServiceError } from '@temporalio/client';
 import { type ErrorCode, ERRORS, isErrorCode, SlipwayError } from '../../workflows/domain/errors';
 
@@ -23,11 +23,22 @@ export function describeError(error: unknown): ShownError {
 function classify(error: unknown): { code: ErrorCode; message: string } {
   if (error instanceof SlipwayError) return { code: error.code, message: error.message };
   if (error instanceof WorkflowNotFoundError) return { code: 'NOT_FOUND', message: `no workflow ${error.workflowId}` };
+  const namespace = findNamespace(error);
+  if (namespace !== undefined)
+    return {
+      code: 'CONFIG_INVALID',
+      message: `Temporal has no namespace ${namespace}: it is another server, or \`slipway up\` never made the workspace there (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, SLIPWAY_WORKSPACE)`,
+    };
   const unreachable = findUnreachable(error);
   if (unreachable !== undefined) return { code: 'TEMPORAL_UNAVAILABLE', message: unreachable };
   const failure = findCoded(error);
   if (failure) return failure;
   return { code: 'INTERNAL', message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+}
+
+function findNamespace(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  return error instanceof NamespaceNotFoundError ? error.namespace : findNamespace(error.cause);
 }
 
 /** What the connection to Temporal said, below the client's own errors. */

@@ -70,6 +70,11 @@ export async function loadKey(folder: string, name: string): Promise<PrivateKey>
     value = JSON.parse(await readFile(path, 'utf8'));
   } catch (error) {
     // The cause is left out: a JSON error quotes the text it met, which is a secret.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      throw new SlipwayError(
+        'CONFIG_INVALID',
+        `there is no private key ${name} in ${folder}; \`slipway up\` makes the keys of a development workspace in the folder that it is started from (or SLIPWAY_STATE), \`slipway keys create ${name}\` makes another`,
+      );
     const reason = error instanceof SyntaxError ? 'it is not JSON' : (error as Error).message;
     throw new SlipwayError('CONFIG_INVALID', `key file ${path} cannot be read: ${reason}`);
   }

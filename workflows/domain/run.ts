@@ -23,11 +23,23 @@ export type Stage = (typeof STAGES)[number];
 export const STEPS = ['ingest', 'train', 'evaluate'] as const;
 export type Step = (typeof STEPS)[number];
 
-/** A model that was trained elsewhere enters at the gates. All three are blobs of the workspace's store. */
+/** A model that was trained elsewhere enters at the gates. */
 export interface ImportedModel {
+  /** Blob of the model. */
   readonly onnx: Digest;
   /** Blob of a `Signature`. */
   readonly signature: Digest;
+  /**
+   * Rows that the model never saw, read in place of the spec's data source: all of them are the holdout, and there is nothing to train on.
+   * Absent: the splits of the spec apply.
+   */
+  readonly holdout?: HoldoutSource;
+}
+
+export interface HoldoutSource {
+  /** Absolute path or glob. */
+  readonly source: string;
+  readonly format: 'parquet' | 'csv';
 }
 
 /** One pass of the lifecycle. Its identity is (model, commit, spec, as-of, attempt): the same identity joins the run that exists. */

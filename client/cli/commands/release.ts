@@ -14,6 +14,7 @@ interface ImportOptions extends RunOptions {
   readonly spec: string;
   readonly signature?: string;
   readonly features?: string;
+  readonly holdout?: string;
 }
 
 export function addRelease(program: Command): void {
@@ -21,14 +22,18 @@ export function addRelease(program: Command): void {
   const bring = addRunOptions(
     release.command('import <onnx>').description('bring a model that was trained elsewhere: it enters at the gates'),
   )
-    .requiredOption('--spec <file>', 'model.yaml: its data gives the holdout, its gates and rollout apply')
+    .requiredOption('--spec <file>', 'model.yaml: its features, label, gates, approvals and rollout apply')
+    .option(
+      '--holdout <path>',
+      "rows that the model never saw, all of them held out (default: the holdout of the spec's data)",
+    )
     .option('--features <names>', 'features that a matrix input takes, in the order that it was trained with: a,b,c')
     .option('--signature <file>', 'JSON of the model ABI (default: what the spec declares)')
     .action(action(importRelease));
   withExample(
     bring,
     'slipway release import model.onnx --spec model.yaml --wait',
-    'slipway release import lightgbm.onnx --spec model.yaml --features age,income,visits',
+    'slipway release import lightgbm.onnx --spec model.yaml --holdout march.parquet --features age,income,visits',
   );
   withExample(
     release.command('list <model>').description('releases of a model, oldest first').action(action(list)),
@@ -48,7 +53,10 @@ async function importRelease(session: Session, onnx: string, options: ImportOpti
   });
   prepared.changes.forEach((change) => session.output.note(change));
   const client = await session.client();
-  const imported = await client.importModel(prepared);
+  const imported = await client.importModel({
+    ...prepared,
+    ...(options.holdout === undefined ? {} : { holdout: options.holdout }),
+  });
   await startAndReport(
     session,
     options.spec,

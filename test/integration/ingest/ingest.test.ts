@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ingestCacheKey } from '../../../activities/ingest/create-ingest-activities';
 import { quoteText, withDuckDb } from '../../../infra/data/duckdb';
 import { readSnapshot } from '../../../infra/data/snapshot';
 import { parseSpec } from '../../../infra/spec/parse';
@@ -34,6 +35,18 @@ describe('a good source', () => {
     expect(manifest.leftOut).toEqual({ outsideWindow: 0, immature: 117, unlabelled: 0 });
     expect(result.snapshot).toBe(manifest.digest);
     expect(await readdir(join(folder, 'work'))).toEqual([]);
+  });
+
+  it('that holds what an imported model never saw is not split: all of it is the holdout, and the profile', async () => {
+    const spec = specText('orders.parquet');
+    const path = await writeRows(bench, `${ORDERS} LIMIT 200`, 'never-seen.parquet');
+    const blob = await bench.blobs.put(Buffer.from('model'));
+    const imported = { onnx: blob, signature: blob, holdout: { source: path, format: 'parquet' as const } };
+    const { result, manifest, profile } = await bench.ingest(spec, { imported });
+    expect(result.rows).toEqual({ train: 0, validation: 0, holdout: 200, quarantined: 0 });
+    expect(manifest.splits.train).toMatchObject({ rows: 0, from: null, to: null });
+    expect([profile.rows, profile.label.mean > 0]).toEqual([200, true]);
+    expect(ingestCacheKey(await bench.request(spec, { imported }))).not.toBe(ingestCacheKey(await bench.request(spec)));
   });
 
   it('keeps the declared columns in their canonical types, by event time, then id', async () => {

@@ -6,7 +6,7 @@ import { exitOfRun } from '../../../client/cli/outcomes';
 import { formatNumber, formatTable } from '../../../client/cli/output';
 import { buildProgram } from '../../../client/cli/program';
 import { drawRun } from '../../../client/cli/run-picture';
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, NamespaceNotFoundError } from '@temporalio/common';
 import { RUN_OUTCOMES, type RunResult } from '../../../workflows/domain/run';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import type { DeploymentStatus } from '../../../workflows/deployment.messages';
@@ -77,6 +77,14 @@ describe('an error', () => {
       message: 'no such key',
       advice: 'Use a key that the workspace trusts; `slipway keys list` shows them.',
       exit: 4,
+    });
+  });
+
+  it('of a Temporal server without our namespace says which setting names another', () => {
+    const error = new Error('query failed', { cause: new NamespaceNotFoundError('slipway-dev') });
+    expect(describeError(error)).toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/no namespace slipway-dev.*TEMPORAL_ADDRESS/) as string,
     });
   });
 

@@ -145,7 +145,7 @@ describe('keys and trust on disk', () => {
     await writeFile(join(folder, 'swapped.key.json'), JSON.stringify({ ...key, keyId: 'ed25519:0000000000000000' }));
     const secret = key.privateKey.split('\n')[1]!;
     for (const [name, why] of [
-      ['missing', 'ENOENT'],
+      ['missing', 'there is no private key missing'],
       ['broken', 'not JSON'],
       ['swapped', 'holds'],
       ['../escape', 'no name of a key'],
