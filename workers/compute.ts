@@ -23,7 +23,7 @@ const ACTIVITIES_AT_ONCE = 16;
 
 /** Data, validation, drift, quality; and training where a spec names this queue. */
 runProcess('compute', async (config, logger) => {
-  const ports = await openWorkerPorts(config);
+  const ports = openWorkerPorts(config, logger);
   const predictions = createPredictionReader(ports.store, join(config.home, 'cache', 'predictions'));
   const looking = { ...ports, predictions, releases: ports.registry, routes: ports.reader, now: Date.now };
   const activities: ComputeActivities = {

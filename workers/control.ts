@@ -22,7 +22,7 @@ type ControlActivities = LifecycleControlActivities & DeploymentControlActivitie
 
 /** Workflows, and the light activities by which they decide. Rollback needs no other worker (I4). */
 runProcess('control', async (config, logger) => {
-  const ports = await openControlPorts(config);
+  const ports = await openControlPorts(config, logger);
   const temporal = lazyTemporal(config.temporal);
   const activities: ControlActivities = {
     ...createAdmissionActivities(ports),

@@ -6,7 +6,7 @@ import { runWorker } from './worker';
 
 /** One training at a time: it has the device to itself. */
 runProcess('gpu', async (config, logger) => {
-  const training = createTrainingActivities(await openWorkerPorts(config));
+  const training = createTrainingActivities(openWorkerPorts(config, logger));
   await runWorker(config, logger, {
     taskQueue: TASK_QUEUES.gpu,
     activities: { train: (input: Parameters<typeof training.train>[0]) => training.train(input) },

@@ -10,9 +10,10 @@ import type { ReleaseRegistry } from '../infra/releases/port';
 import { createReleaseRegistry } from '../infra/releases/registry';
 import type { RouteReader } from '../infra/routes/port';
 import { createRouteReader } from '../infra/routes/reader';
+import { followTrust } from '../infra/signing/follow-trust';
 import { loadSigner } from '../infra/signing/keys';
 import type { Signer, Trust } from '../infra/signing/port';
-import { loadTrust } from '../infra/signing/trust';
+import type { Logger } from '../infra/telemetry/log';
 
 /** Name of the control plane's own key in the key folder. */
 const CONTROL_KEY = 'control';
@@ -35,20 +36,20 @@ export interface ControlPorts extends WorkerPorts {
 }
 
 /** Ports of a process that decides. Throws CONFIG_INVALID where the trust file or the control key cannot be read. */
-export async function openControlPorts(config: SlipwayConfig): Promise<ControlPorts> {
+export async function openControlPorts(config: SlipwayConfig, logger: Logger): Promise<ControlPorts> {
   const signer = await loadSigner(config.keyFolder, CONTROL_KEY);
-  return { ...(await openPorts(config, signer)), signer };
+  return { ...openPorts(config, logger, signer), signer };
 }
 
 /** Ports of a process that computes: it appends to the audit log, and leaves checkpoints to the control worker. */
-export async function openWorkerPorts(config: SlipwayConfig): Promise<WorkerPorts> {
-  return openPorts(config, null);
+export function openWorkerPorts(config: SlipwayConfig, logger: Logger): WorkerPorts {
+  return openPorts(config, logger, null);
 }
 
-async function openPorts(config: SlipwayConfig, signer: Signer | null): Promise<WorkerPorts> {
+function openPorts(config: SlipwayConfig, logger: Logger, signer: Signer | null): WorkerPorts {
   const store = openStore(config.store);
   const blobs = createBlobStore(store, join(config.home, 'cache', 'blobs'));
-  const trust = await loadTrust(config.trustFile);
+  const trust = followTrust(config.trustFile, { logger });
   const audit = createAuditLog(store, { workspace: config.workspace, signer });
   const registry = createReleaseRegistry({ store, blobs, trust, audit });
   const reader = createRouteReader({ store, trust, audit });

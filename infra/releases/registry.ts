@@ -6,6 +6,7 @@ import type { ReleaseManifest, ReleaseRef } from '../../workflows/domain/release
 import { contentOfRelease } from '../audit/effects';
 import type { AuditLog } from '../audit/port';
 import type { BlobStore, ObjectStore } from '../object-store/port';
+import { compromisedKeyOf } from '../signing/compromised-key';
 import { verifyReleaseBundle } from '../signing/model-signing';
 import type { Trust } from '../signing/port';
 import { projectOf } from '../signing/project';
@@ -133,10 +134,12 @@ async function checkApprovals(
   if (counted.people.size >= required) return;
   const why =
     counted.refused.length > 0 ? `; not counted: ${counted.refused.map(({ error }) => error.message).join('; ')}` : '';
-  const revoked = counted.refused.some(({ error }) => error.code === 'KEY_REVOKED');
+  const revoked = counted.refused.filter(({ error }) => error.code === 'KEY_REVOKED').map(({ error }) => error);
   throw new SlipwayError(
-    revoked ? 'KEY_REVOKED' : 'RELEASE_UNAPPROVED',
+    revoked.length > 0 ? 'KEY_REVOKED' : 'RELEASE_UNAPPROVED',
     `${subjectOf(ref)} has ${counted.people.size} valid approvals of ${required}${why}`,
+    // A compromised key is what its reader must act on, whatever else was refused.
+    { cause: revoked.find((error) => compromisedKeyOf(error) !== null) ?? revoked[0] },
   );
 }
 

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { PAYLOAD_TYPES, ROLES, type Envelope } from '../../workflows/domain/envelope';
 import { SlipwayError } from '../../workflows/domain/errors';
+import { CompromisedKeyError } from './compromised-key';
 import { invalid, openEnvelope, parsePayload, preAuthenticationEncoding, type OpenEnvelope } from './dsse';
 import { keyIdOf, readPublicKey } from './keys';
 import type { Requirement, Trust, TrustedKey, Verified, WorkspacePolicy } from './port';
@@ -61,9 +62,20 @@ export async function loadTrust(file: string): Promise<Trust> {
 }
 
 export async function loadPolicy(file: string): Promise<WorkspacePolicy> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw badPolicy(`${file} cannot be read: ${(error as Error).message}`);
+  }
+  return parsePolicy(text, file);
+}
+
+/** Throws CONFIG_INVALID that names `file`. */
+export function parsePolicy(text: string, file: string): WorkspacePolicy {
   let value: unknown;
   try {
-    value = JSON.parse(await readFile(file, 'utf8'));
+    value = JSON.parse(text);
   } catch (error) {
     throw badPolicy(`${file} cannot be read: ${(error as Error).message}`);
   }
@@ -115,7 +127,7 @@ function checkStanding(key: TrustedKey, at: Date): void {
   const { keyId, person, revoked, expiresAt } = key;
   if (Number.isNaN(at.getTime())) throw invalid('the instant it counts at is not known');
   if (revoked?.reason === 'compromised')
-    throw new SlipwayError('KEY_REVOKED', `key ${keyId} of ${person} is listed as compromised`);
+    throw new CompromisedKeyError(keyId, `key ${keyId} of ${person} is listed as compromised`);
   if (revoked && at.getTime() >= Date.parse(revoked.at))
     throw new SlipwayError('KEY_REVOKED', `key ${keyId}: ${person} left on ${revoked.at}`);
   if (expiresAt !== null && at.getTime() >= Date.parse(expiresAt))

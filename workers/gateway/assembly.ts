@@ -7,6 +7,7 @@ import { Executor } from './executor';
 import type { GatewayOptions } from './gateway-options';
 import { cacheFolder, newIncarnation } from './identity';
 import { InferenceService } from './inference';
+import { Inspections } from './inspections';
 import type { ModelStatus } from './metrics';
 import { GatewayMetrics } from './metrics';
 import { Observations } from './observations';
@@ -38,6 +39,7 @@ export interface Parts extends Records {
   readonly put: Put;
   readonly problem: Report;
   readonly executor: Executor;
+  readonly inspections: Inspections;
   readonly follower: RouteFollower;
   readonly service: InferenceService;
   readonly server: GatewayServer;
@@ -52,6 +54,8 @@ export function assemble(options: GatewayOptions): Parts {
     queuedRows: () => executor.queuedRows,
     models: () => follower.all().map(({ served }) => statusOf(served, nowMs())),
     predictionLog: () => records.log,
+    compromised: () => follower.compromised(),
+    failedTrustLooks: () => ports.trust.failedLooks,
   });
   const problem: Report = (event) => (error) => {
     metrics.countEvent(event);
@@ -65,7 +69,8 @@ export function assemble(options: GatewayOptions): Parts {
     onBatchSettled: () => service.batchSettled(),
     onThreadLost: (reason) => problem('thread-lost')(new Error(reason)),
   });
-  const follower = assembleFollower(options, executor, records.observations, metrics, problem, nowMs);
+  const inspections = assembleInspections(options, problem);
+  const follower = assembleFollower(options, { executor, inspections, metrics, records, problem, nowMs });
   const service: InferenceService = assembleService(options, {
     incarnation,
     executor,
@@ -75,7 +80,7 @@ export function assemble(options: GatewayOptions): Parts {
     nowMs,
   });
   const server = assembleServer(options, service, follower);
-  return { incarnation, logger, put, problem, executor, follower, service, server, ...records };
+  return { incarnation, logger, put, problem, executor, inspections, follower, service, server, ...records };
 }
 
 function assembleRecords({ config }: GatewayOptions, incarnation: string, put: Put, problem: Report): Records {
@@ -96,19 +101,30 @@ function assembleRecords({ config }: GatewayOptions, incarnation: string, put: P
   };
 }
 
+function assembleInspections({ config, modelLimits }: GatewayOptions, problem: Report): Inspections {
+  return new Inspections({
+    folder: join(cacheFolder(config), 'inspected'),
+    ...(modelLimits ? { limits: modelLimits } : {}),
+    onProblem: problem('inspections-failed'),
+  });
+}
+
 function assembleFollower(
   { config, logger, ports, limits = DEFAULT_LIMITS }: GatewayOptions,
-  executor: Executor,
-  observations: Observations,
-  metrics: GatewayMetrics,
-  problem: Report,
-  nowMs: () => number,
+  parts: Pick<Parts, 'executor' | 'inspections' | 'problem'> & {
+    readonly metrics: GatewayMetrics;
+    readonly records: Records;
+    readonly nowMs: () => number;
+  },
 ): RouteFollower {
+  const { executor, inspections, metrics, records, problem, nowMs } = parts;
+  const { reader, registry, blobs, trust } = ports;
   return new RouteFollower({
-    reader: ports.reader,
-    releases: new ReleaseCache({ registry: ports.registry, blobs: ports.blobs, executor, limits }),
+    reader,
+    trust,
+    releases: new ReleaseCache({ registry, blobs, trust, inspections, executor, limits }),
     cache: new RouteCache(join(cacheFolder(config), 'routes'), problem('route-cache-failed')),
-    observations,
+    observations: records.observations,
     metrics,
     logger,
     pollMs: config.gateway.pollMs,

@@ -1,7 +1,9 @@
 import type { SlipwayConfig } from '../../infra/config/config';
 import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
 import type { ReleaseRegistry } from '../../infra/releases/port';
+import type { ModelLimits } from '../../infra/onnx/inspect-model';
 import type { RouteReader } from '../../infra/routes/port';
+import type { FollowedTrust } from '../../infra/signing/follow-trust';
 import type { Logger } from '../../infra/telemetry/log';
 import type { RequestLimits } from './protocol';
 
@@ -10,6 +12,8 @@ export interface GatewayPorts {
   readonly store: Pick<ObjectStore, 'put'>;
   /** Its folder must be this gateway's own: see `cacheFolder`. */
   readonly blobs: Pick<BlobStore, 'file'>;
+  /** What reader and registry verify with: when its policy changes, what is served is verified anew. */
+  readonly trust: Pick<FollowedTrust, 'policy' | 'failedLooks'>;
   readonly reader: RouteReader;
   readonly registry: Pick<ReleaseRegistry, 'verify'>;
 }
@@ -19,6 +23,8 @@ export interface GatewayOptions {
   readonly logger: Logger;
   readonly ports: GatewayPorts;
   readonly limits?: RequestLimits;
+  /** Under which a model file is opened for the first time. */
+  readonly modelLimits?: ModelLimits;
   /** Monotonic clock of leases; tests move it. */
   readonly nowMs?: () => number;
 }

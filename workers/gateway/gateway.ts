@@ -42,6 +42,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 async function close(parts: Parts, heartbeat: Heartbeat): Promise<void> {
   await parts.server.drain();
   parts.follower.stop();
+  parts.inspections.close();
   await parts.service.settleBackground();
   await parts.log.close();
   await parts.observations.close();

@@ -93,6 +93,8 @@ async function localService(): Promise<LocalService> {
       queuedRows: () => executor.queuedRows,
       models: () => [],
       predictionLog: () => ({ rows: 0, dropped: 0 }),
+      compromised: () => [],
+      failedTrustLooks: () => 0,
     }),
     log: { add: () => undefined },
     limits: DEFAULT_LIMITS,

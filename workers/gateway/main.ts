@@ -5,21 +5,23 @@ import { createBlobStore } from '../../infra/object-store/blobs';
 import { openStore } from '../../infra/object-store/open-store';
 import { createReleaseRegistry } from '../../infra/releases/registry';
 import { createRouteReader } from '../../infra/routes/reader';
-import { loadTrust } from '../../infra/signing/trust';
+import { followTrust } from '../../infra/signing/follow-trust';
+import type { Logger } from '../../infra/telemetry/log';
 import { runProcess } from '../process';
 import { startGateway } from './gateway';
 import type { GatewayPorts } from './gateway-options';
 import { cacheFolder } from './identity';
 
 /** Real ports: the store of the config, believed as far as the workspace's own trust file goes. */
-async function openPorts(config: SlipwayConfig): Promise<GatewayPorts> {
+function openPorts(config: SlipwayConfig, logger: Logger): GatewayPorts {
   const store = openStore(config.store);
   const blobs = createBlobStore(store, join(cacheFolder(config), 'blobs'));
-  const trust = await loadTrust(config.trustFile);
+  const trust = followTrust(config.trustFile, { logger });
   const audit = createAuditLog(store, { workspace: config.workspace, signer: null });
   return {
     store,
     blobs,
+    trust,
     reader: createRouteReader({ store, trust, audit }),
     registry: createReleaseRegistry({ store, blobs, trust, audit }),
   };
@@ -32,7 +34,7 @@ async function untilAskedToEnd(): Promise<string> {
 }
 
 runProcess('gateway', async (config, logger) => {
-  const gateway = await startGateway({ config, logger, ports: await openPorts(config) });
+  const gateway = await startGateway({ config, logger, ports: openPorts(config, logger) });
   const signal = await untilAskedToEnd();
   logger.info({ signal }, 'gateway drains');
   await gateway.close();

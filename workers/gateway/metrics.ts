@@ -19,6 +19,9 @@ export interface MetricSources {
   readonly queuedRows: () => number;
   readonly models: () => readonly ModelStatus[];
   readonly predictionLog: () => { readonly rows: number; readonly dropped: number };
+  /** Models whose newest route rests on a compromised key, wholly or in an arm. */
+  readonly compromised: () => readonly string[];
+  readonly failedTrustLooks: () => number;
 }
 
 /**
@@ -113,6 +116,12 @@ export class GatewayMetrics {
     this.counter('slipway_gateway_events_total', 'Troubles that serving survived.', ['event'], (add) => {
       for (const [event, count] of this.events) add({ event }, count);
     });
+    this.counter(
+      'slipway_trust_failed_looks_total',
+      'Looks at a trust file that could not be taken; the last good one counts on.',
+      [],
+      (add) => add({}, this.sources.failedTrustLooks()),
+    );
     this.counter('slipway_gateway_prediction_log_total', 'Rows of the prediction log.', ['outcome'], (add) => {
       const { rows, dropped } = this.sources.predictionLog();
       add({ outcome: 'taken' }, rows);
@@ -127,6 +136,14 @@ export class GatewayMetrics {
     this.gauge('slipway_gateway_generation', 'Generation of the route that is served.', ['model'], (set) => {
       for (const { model, generation } of this.sources.models()) set({ model }, generation);
     });
+    this.gauge(
+      'slipway_key_compromised_in_use',
+      '1 where the newest route, or a release in it, rests on a key listed as compromised. Not served; page.',
+      ['model'],
+      (set) => {
+        for (const model of this.sources.compromised()) set({ model }, 1);
+      },
+    );
     this.gauge(
       'slipway_gateway_challenger_allowed',
       '1 where a challenger may serve: route confirmed in time, breaker closed.',

@@ -1,4 +1,6 @@
 import type { RouteReader, StoredRoute } from '../../infra/routes/port';
+import { compromisedKeyOf } from '../../infra/signing/compromised-key';
+import type { Trust, WorkspacePolicy } from '../../infra/signing/port';
 import type { Logger } from '../../infra/telemetry/log';
 import type { Digest } from '../../workflows/domain/digest';
 import { SlipwayError } from '../../workflows/domain/errors';
@@ -17,6 +19,7 @@ import { ServedModel } from './served-model';
 
 export interface RouteFollowerOptions {
   readonly reader: RouteReader;
+  readonly trust: Pick<Trust, 'policy'>;
   readonly releases: ReleaseCache;
   readonly cache: RouteCache;
   readonly observations: Observations;
@@ -34,10 +37,23 @@ interface Followed {
   problem: { readonly code: ErrorCode; readonly message: string } | null;
   tripped: Set<number>;
   isRetired: boolean;
-  /** The look that is under way: a slow store is not asked twice. */
-  looking: Promise<void> | null;
+  /** Newest generation that was served, when it stopped because of a compromised key: lower ones stay refused. */
+  stoppedAt: number;
+  /** Compromised key that the newest route, or an arm of it, rests on; what rests on it is not served. */
+  compromisedKey: string | null;
+  /** The question that is under way: a slow store is not asked twice. */
+  asking: Promise<StoredRoute | null> | null;
+  /** The route that is being opened. A newer one takes its place, so that a rollback never waits for a slow model. */
+  opening: { readonly digest: Digest; readonly done: Promise<void> } | null;
 }
 
+/** When the store was asked, and under which policy its answer was verified. */
+interface Asked {
+  readonly atMs: number;
+  readonly policy: WorkspacePolicy;
+}
+
+const NOT_SERVED = 'the model is not served';
 const KEPT_TRIPPED = 20;
 
 /**
@@ -72,6 +88,11 @@ export class RouteFollower {
 
   all(): readonly { readonly served: ServedModel; readonly problem: Followed['problem'] }[] {
     return [...this.models.values()].flatMap(({ served, problem }) => (served ? [{ served, problem }] : []));
+  }
+
+  /** Models whose newest route, or an arm of it, rests on a compromised key. */
+  compromised(): readonly ModelName[] {
+    return [...this.models].flatMap(([model, { compromisedKey }]) => (compromisedKey === null ? [] : [model]));
   }
 
   /** Why a model with a route is not served; null where there is no such model. */
@@ -116,51 +137,109 @@ export class RouteFollower {
     this.options.releases.retain(this.usedReleases());
   }
 
-  private look(model: ModelName): Promise<void> {
+  private async look(model: ModelName): Promise<void> {
     const followed = this.follow(model);
-    followed.looking ??= this.lookAt(model, followed).finally(() => (followed.looking = null));
-    return followed.looking;
-  }
-
-  private async lookAt(model: ModelName, followed: Followed): Promise<void> {
+    if (followed.asking) return void (await followed.asking.catch(() => undefined));
     try {
-      // The confirmation counts from before the question, so that a slow answer does not lengthen the lease.
-      const askedAtMs = this.nowMs();
-      const known = followed.served?.route.generation ?? 0;
-      const newest = await this.options.reader.newest(model, known);
-      if (newest) await this.take(followed, newest, askedAtMs);
-      else if (followed.served) throw new SlipwayError('AUDIT_BROKEN', `the route of ${model} was there and is gone`);
+      // The confirmation counts from before the question, so that a slow answer does not lengthen the lease; so does the policy.
+      const asked = { atMs: this.nowMs(), policy: this.options.trust.policy };
+      followed.asking = this.ask(model, followed, asked.policy).finally(() => (followed.asking = null));
+      const newest = await followed.asking;
+      if (newest) await this.take(followed, newest, asked);
     } catch (error) {
       this.refused(model, followed, error);
     }
   }
 
-  private async take(followed: Followed, newest: StoredRoute, askedAtMs: number): Promise<void> {
+  private async ask(model: ModelName, followed: Followed, policy: WorkspacePolicy): Promise<StoredRoute | null> {
+    const problem = await this.recheck(model, followed, policy);
+    const known = knownGeneration(followed);
+    const newest = await this.options.reader.newest(model, known);
+    if (!newest && followed.served)
+      throw new SlipwayError('AUDIT_BROKEN', `the route of ${model} was there and is gone`);
+    if (problem && newest?.route.generation === known) throw problem;
+    return newest;
+  }
+
+  /**
+   * Verifies what is served anew after the trust policy changed, and after a start from disk (I2). Gives what is wrong with it, since
+   * a newer route may be good; throws what may be over at the next look.
+   */
+  private async recheck(model: ModelName, followed: Followed, policy: WorkspacePolicy): Promise<SlipwayError | null> {
     const { served } = followed;
-    const known = served?.route.generation ?? 0;
+    if (!served || served.verifiedUnder === policy) return null;
+    try {
+      await this.options.reader.at(model, served.route.generation);
+      const next = await this.rebuild(served);
+      // A newer route may have been put in place meanwhile; it was verified when it was opened.
+      if (followed.served === served) this.putInPlace(followed, next, policy);
+      return null;
+    } catch (error) {
+      if (isPassing(error)) throw error;
+      if (compromisedKeyOf(error) !== null && followed.served === served) this.stopServing(followed, served, error);
+      return error as SlipwayError;
+    }
+  }
+
+  /**
+   * The same route with what still verifies. Only a compromised key takes the champion; where it does not verify for another
+   * reason (a key was taken out of the trust file), it serves on, and challenger and shadows that do not are left out.
+   */
+  private async rebuild(served: ServedModel): Promise<ServedModel> {
+    const { champion } = served;
+    let problem: SlipwayError | null = null;
+    const load = async (ref: ReleaseRef): Promise<LoadedRelease> => {
+      try {
+        return await this.options.releases.load(ref);
+      } catch (error) {
+        if (ref.digest !== champion.ref.digest || compromisedKeyOf(error) !== null || isPassing(error)) throw error;
+        problem = error as SlipwayError;
+        return champion;
+      }
+    };
+    const { route, digest, confirmedAtMs, breaker } = served;
+    const next = await this.build(route, digest, confirmedAtMs, breaker, load, (error) => !isPassing(error));
+    next.problem ??= problem;
+    return next;
+  }
+
+  private async take(followed: Followed, newest: StoredRoute, asked: Asked): Promise<void> {
+    const { served } = followed;
+    const known = knownGeneration(followed);
     const { generation, model } = newest.route;
     if (generation < known)
       throw new SlipwayError('AUDIT_BROKEN', `the store went back from generation ${known} to ${generation}`);
     if (served && generation === known) {
       if (newest.digest !== served.digest)
         throw new SlipwayError('AUDIT_BROKEN', `generation ${generation} of ${model} was changed`);
-      if (served.isRestored) await this.options.releases.verify(served.releases);
-      served.isRestored = false;
-      served.confirmedAtMs = askedAtMs;
+      served.confirmedAtMs = asked.atMs;
+      this.tellProblem(followed, served);
     } else if (newest.route.state === 'retired') this.retire(followed, model);
-    else await this.swap(followed, newest, askedAtMs);
-    followed.problem = null;
+    else await this.open(followed, newest, asked);
   }
 
-  private async swap(followed: Followed, { route, digest }: StoredRoute, confirmedAtMs: number): Promise<void> {
-    const next = await this.build(route, digest, confirmedAtMs, followed.tripped, (ref) =>
-      this.options.releases.load(ref),
-    );
-    const before = followed.served;
-    if (before && before.champion.ref.digest !== next.champion.ref.digest) followed.previousChampion = before.champion;
-    followed.served = next;
-    followed.isRetired = false;
-    this.save(next, followed);
+  private open(followed: Followed, newest: StoredRoute, asked: Asked): Promise<void> {
+    if (followed.opening?.digest !== newest.digest) {
+      const opening = { digest: newest.digest, done: this.swap(followed, newest, asked) };
+      followed.opening = opening;
+      opening.done = opening.done
+        .catch((error: unknown) => {
+          if (followed.opening === opening) this.refused(newest.route.model, followed, error);
+        })
+        .finally(() => {
+          if (followed.opening === opening) followed.opening = null;
+        });
+    }
+    return followed.opening.done;
+  }
+
+  private async swap(followed: Followed, { route, digest }: StoredRoute, asked: Asked): Promise<void> {
+    const breaker = new Breaker(followed.tripped.has(route.generation));
+    const load = (ref: ReleaseRef): Promise<LoadedRelease> => this.options.releases.load(ref);
+    const isCompromised = (error: unknown): boolean => compromisedKeyOf(error) !== null;
+    const next = await this.build(route, digest, asked.atMs, breaker, load, isCompromised);
+    if (followed.opening?.digest !== digest) return;
+    this.putInPlace(followed, next, asked.policy);
     const { generation, model } = route;
     this.options.logger.info(
       { model, generation, champion: next.champion.ref.version, challenger: next.challenger?.ref.version ?? null },
@@ -168,38 +247,56 @@ export class RouteFollower {
     );
   }
 
+  private putInPlace(followed: Followed, next: ServedModel, policy: WorkspacePolicy): void {
+    const before = followed.served;
+    if (before && before.champion.ref.digest !== next.champion.ref.digest) followed.previousChampion = before.champion;
+    next.verifiedUnder = policy;
+    followed.served = next;
+    followed.isRetired = false;
+    this.save(next, followed);
+    this.tellProblem(followed, next);
+  }
+
+  private tellProblem(followed: Followed, { problem, route }: ServedModel): void {
+    if (problem) return this.tell(route.model, followed, problem, 'the route is served without what does not verify');
+    followed.problem = null;
+    followed.compromisedKey = null;
+  }
+
   private async build(
     route: Route,
     digest: Digest,
     confirmedAtMs: number,
-    tripped: ReadonlySet<number>,
+    breaker: Breaker,
     load: (ref: ReleaseRef) => Promise<LoadedRelease>,
+    mayLeaveOut: (error: unknown) => boolean,
   ): Promise<ServedModel> {
-    const release = async (name: ArmName): Promise<LoadedRelease | null> => {
-      const arm = route.arms.find((candidate) => candidate.name === name);
-      return arm ? load(arm.release) : null;
+    let problem: SlipwayError | null = null;
+    const orLeftOut = async (ref: ReleaseRef | undefined): Promise<LoadedRelease | null> => {
+      try {
+        return ref ? await load(ref) : null;
+      } catch (error) {
+        if (!(error instanceof SlipwayError) || !mayLeaveOut(error)) throw error;
+        problem = error;
+        return null;
+      }
     };
-    const [champion, challenger] = await Promise.all([release('champion'), release('challenger')]);
-    const shadows = await Promise.all(
-      route.shadows.map(async ({ name, sample, release: ref }) => ({ name, sample, release: await load(ref) })),
-    );
-    if (!champion)
+    const refOf = (name: ArmName): ReleaseRef | undefined => route.arms.find((arm) => arm.name === name)?.release;
+    const championRef = refOf('champion');
+    if (!championRef)
       throw new SlipwayError('MODEL_NOT_READY', `generation ${route.generation} of ${route.model} has no champion`);
-    const observer = this.options.observations.open(
-      route.model,
-      route.generation,
-      ScopeKeys.scopeOf(route.rollout, route.generation),
-    );
-    return new ServedModel(
-      route,
-      digest,
-      champion,
-      challenger,
-      shadows,
-      observer,
-      new Breaker(tripped.has(route.generation)),
-      confirmedAtMs,
-    );
+    const [champion, challenger, ...tried] = await Promise.all([
+      load(championRef),
+      orLeftOut(refOf('challenger')),
+      ...route.shadows.map(({ release }) => orLeftOut(release)),
+    ]);
+    const shadows = route.shadows.flatMap(({ name, sample }, index) => {
+      const release = tried[index];
+      return release ? [{ name, sample, release }] : [];
+    });
+    const scope = ScopeKeys.scopeOf(route.rollout, route.generation);
+    const observer = this.options.observations.open(route.model, route.generation, scope);
+    return new ServedModel(route, digest, champion, challenger, shadows, observer, breaker, confirmedAtMs, problem);
   }
 
   /** The challenger stays out until the store confirms the route: a disk knows nothing of what happened since. */
@@ -207,26 +304,36 @@ export class RouteFollower {
     const followed = this.follow(cached.route.model);
     followed.tripped = new Set(cached.tripped);
     const manifestOf = new Map(cached.releases.map(({ ref, manifest }) => [ref.digest, manifest]));
+    const reopen = async (ref: ReleaseRef): Promise<LoadedRelease> => {
+      const manifest = manifestOf.get(ref.digest);
+      if (!manifest) throw new SlipwayError('MODEL_NOT_READY', `version ${ref.version} was not served when this ended`);
+      return this.options.releases.reopen(ref, manifest);
+    };
+    const breaker = new Breaker(followed.tripped.has(cached.route.generation));
     try {
-      followed.served = await this.build(cached.route, cached.digest, -Infinity, followed.tripped, (ref) =>
-        this.options.releases.reopen(ref, manifestOf.get(ref.digest)!),
-      );
-      followed.served.isRestored = true;
+      followed.served = await this.build(cached.route, cached.digest, -Infinity, breaker, reopen, () => true);
     } catch (error) {
       this.refused(cached.route.model, followed, error);
     }
   }
 
-  /** A key was listed as compromised since this was verified (I2): that alone takes from disk what was served before. */
-  private stopServing(model: ModelName, followed: Followed, served: ServedModel): void {
+  /** Only a compromised key does this (I2). What had served before stays refused when the store offers it again. */
+  private stopServing(followed: Followed, served: ServedModel, error: unknown): void {
+    const { model, generation } = served.route;
+    followed.stoppedAt = generation;
     followed.served = null;
+    followed.previousChampion = null;
     this.options.cache.remove(model);
-    this.options.releases.forget(served.releases);
+    this.options.releases.forget(served.releases.map(({ ref }) => ref));
+    this.tell(model, followed, error, NOT_SERVED);
   }
 
   private retire(followed: Followed, model: ModelName): void {
+    followed.opening = null;
     followed.served = null;
     followed.isRetired = true;
+    followed.problem = null;
+    followed.compromisedKey = null;
     this.options.cache.remove(model);
   }
 
@@ -255,7 +362,10 @@ export class RouteFollower {
           problem: null,
           tripped: new Set(),
           isRetired: false,
-          looking: null,
+          stoppedAt: 0,
+          compromisedKey: null,
+          asking: null,
+          opening: null,
         }),
       );
     return followed;
@@ -268,16 +378,36 @@ export class RouteFollower {
 
   /** What was served is served on; the challenger's lease runs out, since its route is not confirmed. */
   private refused(model: ModelName, followed: Followed, error: unknown): void {
-    const code = error instanceof SlipwayError ? error.code : 'INTERNAL';
-    const message = error instanceof Error ? error.message : String(error);
-    if (code === 'STORE_UNAVAILABLE') this.options.metrics.countEvent('store-failed');
+    if (this.stopped) return;
+    if (error instanceof SlipwayError && error.code === 'STORE_UNAVAILABLE')
+      this.options.metrics.countEvent('store-failed');
     else {
       this.options.metrics.countEvent('route-refused');
-      // Each poll meets it again; once is enough for people.
-      if (followed.problem?.message !== message)
-        this.options.logger.error({ err: error, model }, 'a newer route is not served');
-      followed.problem = { code, message };
-      if (code === 'KEY_REVOKED' && followed.served?.isRestored) this.stopServing(model, followed, followed.served);
+      this.tell(model, followed, error, followed.served ? 'a newer route is not served' : NOT_SERVED);
     }
   }
+
+  /** Each poll meets it again; once is enough for people. A compromised key is told by a metric too, for paging. */
+  private tell(model: ModelName, followed: Followed, error: unknown, what: string): void {
+    const code = error instanceof SlipwayError ? error.code : 'INTERNAL';
+    const message = error instanceof Error ? error.message : String(error);
+    const keyId = compromisedKeyOf(error);
+    followed.compromisedKey = keyId;
+    if (followed.problem?.message !== message)
+      this.options.logger.error(
+        { err: error, model, ...(keyId === null ? {} : { compromisedKey: keyId }) },
+        keyId === null ? what : `a key listed as compromised is in use: ${what}`,
+      );
+    followed.problem = { code, message };
+  }
+}
+
+/** The newest generation that this process has served. */
+function knownGeneration({ served, stoppedAt }: Followed): number {
+  return served?.route.generation ?? stoppedAt;
+}
+
+/** May be over at the next look. */
+function isPassing(error: unknown): boolean {
+  return !(error instanceof SlipwayError) || error.kind.retryable;
 }

@@ -1,4 +1,6 @@
+import type { WorkspacePolicy } from '../../infra/signing/port';
 import type { Digest } from '../../workflows/domain/digest';
+import type { SlipwayError } from '../../workflows/domain/errors';
 import type { ReleaseManifest, ReleaseRef } from '../../workflows/domain/release';
 import type { Arm, Route } from '../../workflows/domain/route';
 import { assignArm } from '../../workflows/domain/route';
@@ -26,8 +28,8 @@ export interface LoadedShadow {
  */
 export class ServedModel {
   private readonly challengerArm: Arm | undefined;
-  /** Taken from this gateway's disk, and not verified with the store since it was started. */
-  isRestored = false;
+  /** Policy under which route and releases were last verified with the store; null for what was taken from this gateway's disk. */
+  verifiedUnder: WorkspacePolicy | null = null;
 
   constructor(
     readonly route: Route,
@@ -39,6 +41,8 @@ export class ServedModel {
     readonly breaker: Breaker,
     /** When the store last said that this is the newest route, on the monotonic clock; -Infinity when it never did. */
     public confirmedAtMs: number,
+    /** Why an arm of the route is not served, or what does not verify any more; null where all is well. */
+    public problem: SlipwayError | null = null,
   ) {
     this.challengerArm = route.arms.find((arm) => arm.name === 'challenger');
   }

@@ -158,7 +158,7 @@ describe('a gateway', () => {
   });
 
   it('stays live and answers others while a model takes long', async () => {
-    const slow = await fixture.release(slowModel(400, 60));
+    const slow = await fixture.release(slowModel(400, 150));
     await fixture.route(slow);
     const gateway = await fixture.start();
     await ready(gateway);

@@ -2,10 +2,13 @@ import { join } from 'node:path';
 import { createBlobStore } from '../../../infra/object-store/blobs';
 import { createFsStore } from '../../../infra/object-store/fs-store';
 import type { ObjectStore } from '../../../infra/object-store/port';
+import { storeApproval } from '../../../infra/releases/approvals';
 import { registerRelease } from '../../../infra/releases/registration';
 import { createReleaseRegistry } from '../../../infra/releases/registry';
 import { createRouteReader } from '../../../infra/routes/reader';
 import { commitRoute } from '../../../infra/routes/writer';
+import { decisionDigest } from '../../../infra/signing/dsse';
+import type { PrivateKey } from '../../../infra/signing/keys';
 import type { Trust } from '../../../infra/signing/port';
 import { silentLogger } from '../../../infra/telemetry/log';
 import type { Digest } from '../../../workflows/domain/digest';
@@ -16,7 +19,7 @@ import { startGateway } from '../../../workers/gateway/gateway';
 import type { GatewayOptions } from '../../../workers/gateway/gateway-options';
 import { cacheFolder } from '../../../workers/gateway/identity';
 import { temporaryFolder } from '../../support/temporary-folder';
-import { testClock, testWorkspace, type TestWorkspace } from '../../support/workspace';
+import { signApproval, testClock, testWorkspace, type TestWorkspace } from '../../support/workspace';
 
 export const MODEL = 'flights/late-arrival';
 const NOTHING: Digest = `sha256:${'0'.repeat(64)}`;
@@ -35,11 +38,12 @@ export class GatewayFixture {
     model: { onnx: Uint8Array; signature: Signature },
     samples: SampleRows = { rows: [], outputs: [] },
     name = MODEL,
+    approvers: readonly PrivateKey[] = [],
   ): Promise<ReleaseRef> {
     const { blobs, audit, signer } = this.workspace;
     this.runs += 1;
     const run = `r-${String(this.runs).padStart(10, '0')}-1`;
-    return registerRelease(
+    const ref = await registerRelease(
       { store: this.store, audit, signer },
       {
         workspace: 'dev',
@@ -66,11 +70,28 @@ export class GatewayFixture {
         modelCard: NOTHING,
         clock: 'wall',
         spec: NOTHING,
-        approvalsRequired: 0,
+        approvalsRequired: approvers.length,
         production: false,
       },
       'process:control',
     );
+    for (const key of approvers) await this.approve(ref, key);
+    return ref;
+  }
+
+  private async approve(release: ReleaseRef, key: PrivateKey): Promise<void> {
+    const [at, expiresAt] = [0, 3_600_000].map((ms) => new Date(Date.now() + ms).toISOString());
+    const envelope = signApproval(key, { release, evidence: NOTHING, at: at!, expiresAt: expiresAt! });
+    const approval = decisionDigest(envelope);
+    const audit = await this.workspace.audit.append(release.model, {
+      id: `approval/${approval}`,
+      kind: 'approval.recorded',
+      actor: key.person,
+      summary: 'approved',
+      data: { approval },
+      evidence: [],
+    });
+    await storeApproval(this.store, release, { envelope, audit });
   }
 
   /** Commits the next generation: champion alone, or with a challenger at `weight`. */
@@ -116,7 +137,7 @@ export class GatewayFixture {
 
   options(
     changes: { threads?: number; pollMs?: number; store?: ObjectStore; trust?: Trust } & Partial<
-      Pick<GatewayOptions, 'nowMs' | 'limits' | 'logger'>
+      Pick<GatewayOptions, 'nowMs' | 'limits' | 'modelLimits' | 'logger'>
     > = {},
   ): GatewayOptions {
     const { threads = 1, pollMs = 100, store = this.store, trust = this.workspace.trust, ...rest } = changes;
@@ -126,6 +147,12 @@ export class GatewayFixture {
     const ports = {
       store,
       blobs,
+      trust: {
+        get policy() {
+          return trust.policy;
+        },
+        failedLooks: 0,
+      },
       reader: createRouteReader({ store, trust, audit }),
       registry: createReleaseRegistry({ store, blobs, trust, audit }),
     };
