@@ -25,8 +25,8 @@ interface Answer {
   readonly parameters: { readonly generation: number };
 }
 
-/** Asks a gateway for one prediction after the other until it is stopped. */
-export function startTraffic(gatewayUrl: string, eventTimeMs: number): Traffic {
+/** Asks a gateway for one prediction after the other until it is stopped; each has an id of its own. */
+export function startTraffic(gatewayUrl: string, eventTimeMs: number, idPrefix = 't'): Traffic {
   const byStatus: Record<string, number> = {};
   const generations: number[] = [];
   let newest: { version: string; generation: number } | null = null;
@@ -36,7 +36,7 @@ export function startTraffic(gatewayUrl: string, eventTimeMs: number): Traffic {
   let stopped = false;
   const ask = async (): Promise<void> => {
     requests += 1;
-    const response = await post(gatewayUrl, tinyRequest(`t${requests}`, eventTimeMs));
+    const response = await post(gatewayUrl, tinyRequest(`${idPrefix}${requests}`, eventTimeMs));
     const status = response === null ? 'none' : String(response.status);
     byStatus[status] = (byStatus[status] ?? 0) + 1;
     if (response?.status !== 200) return;
