@@ -59,20 +59,29 @@ async function decide(
     return admitted;
   }
   const { action, args, actor } = admitted;
-  deployment.story.tell(`${actor} sent ${action}`);
+  if (!(await isRecovered(deployment))) return refuse(deployment.halted ?? 'not recovered');
   // A rollout that is being prepared is not there to be ended yet, and no longer absent.
   await condition(() => !deployment.preparing);
   deployment.acting = true;
   try {
     const receipt = await carryOut(deployment, { id: delivery.id, action, args, actor });
-    deployment.story.tell(`${action}: ${receipt.detail}`);
+    deployment.story.tell(`${actor} sent ${action}: ${receipt.detail}`);
     return receipt;
   } catch (error) {
     rethrowDefects(error);
-    return { accepted: false, ...reportFailure(error) };
+    const failure = reportFailure(error);
+    deployment.story.tell(`${actor} sent ${action}, which failed: ${failure.detail}`);
+    return { accepted: false, ...failure };
   } finally {
     deployment.acting = false;
   }
+}
+
+/** Each command has a halted recovery tried again. */
+async function isRecovered(deployment: Deployment): Promise<boolean> {
+  if (!deployment.recovered) deployment.halted = null;
+  await condition(() => deployment.recovered || deployment.halted !== null);
+  return deployment.recovered;
 }
 
 async function carryOut(deployment: Deployment, command: Command): Promise<Receipt> {
@@ -194,13 +203,18 @@ async function changeState(
   if (!deployment.champion) return refuse('nothing serves yet');
   if (deployment.state === state) return accept(`the model is ${state} already`);
   await endRollout(deployment, 'aborted', `${action} by ${actor}${because(args)}`, actor);
-  const { champion } = deployment;
-  await deployment.commitOver({
-    intent: `command/${action}`,
-    summary: `the model is ${state}`,
-    reason: `${action} by ${actor}${because(args)}`,
-    ...{ actor, state },
-    arms: serveOnly(champion),
+  const reason = `${action} by ${actor}${because(args)}`;
+  await deployment.commitOver(() => {
+    const { champion } = deployment;
+    if (champion === null) return null;
+    return {
+      intent: `command/${action}`,
+      summary: `the model is ${state}`,
+      reason,
+      actor,
+      state,
+      arms: serveOnly(champion),
+    };
   });
   deployment.halted = null;
   return accept(`the model is ${state}, generation ${deployment.generation}`);
@@ -226,12 +240,12 @@ async function serve(deployment: Deployment, target: ReleaseRef, reason: string,
     release: target,
   });
   if (!servable.ok) return { accepted: false, code: servable.code, detail: servable.detail };
-  await deployment.commitOver({
+  await deployment.commitOver(() => ({
     intent: `serve/${target.version}`,
     summary: `release ${target.version} serves alone`,
     ...{ reason, actor },
     arms: serveOnly(target),
-  });
+  }));
   await deployment.recover();
   deployment.halted = null;
   return accept(`release ${target.version} serves alone, generation ${deployment.generation}`);

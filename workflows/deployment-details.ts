@@ -1,3 +1,4 @@
+import { sayDuration } from './domain/instants';
 import type { ReleaseRef } from './domain/release';
 import type { DeploymentStatus } from './deployment.messages';
 
@@ -21,15 +22,22 @@ function describeWork(status: DeploymentStatus): string {
   const { model, rollout } = status;
   if (rollout === null) return describeIdle(status);
   const share = Math.round((rollout.weights.challenger ?? 0) * 100);
-  const at = `### Release ${rollout.release.version} is on trial\n\n\`${rollout.id}\`, step ${rollout.step + 1} of ${rollout.steps}: **${share} % of callers**${rollout.paused ? ', **paused**' : ''}.`;
+  const at = `### Release ${rollout.release.version} is on trial\n\n\`${rollout.id}\`, step ${rollout.step + 1} of ${rollout.steps}: **${share} % of callers**${describeLength(rollout)}${rollout.paused ? ', **paused**' : ''}.`;
   const run = rollout.run === null ? [] : [`Handed over by run \`lifecycle/${model}/${rollout.run}\`.`];
   const waits = rollout.waitsFor === null ? [] : [`**Waits for an operator:** ${rollout.waitsFor}`];
   const verdicts = rollout.verdicts.map(
     ({ check, outcome, detail, resolves }) =>
       `- **${outcome}** · ${check}: ${detail}${outcome === 'inconclusive' && resolves ? `. Needs ${resolves}` : ''}`,
   );
-  const seen = verdicts.length === 0 ? [] : [verdicts.join('\n')];
+  const seen =
+    verdicts.length > 0
+      ? [verdicts.join('\n')]
+      : ['Nothing is decided yet. Errors and disagreement are judged each second, quality once labels have matured.'];
   return [at, ...run, ...waits, ...seen, `Take it back: \`slipway rollback ${model}\``].join('\n\n');
+}
+
+function describeLength({ stepMs, clock }: NonNullable<DeploymentStatus['rollout']>): string {
+  return stepMs > 0 ? ` for ${sayDuration(stepMs)}${clock === 'event' ? ' of event time' : ''}` : '';
 }
 
 function describeIdle(status: DeploymentStatus): string {

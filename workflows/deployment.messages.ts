@@ -4,6 +4,7 @@ import type { ModelName } from './domain/names';
 import type { ReleaseRef } from './domain/release';
 import type { ArmName, RouteState } from './domain/route';
 import type { Rollout } from './domain/rollout';
+import type { Clock } from './domain/spec';
 import type { Verdict } from './domain/verdict';
 import type { StoryLine } from './story';
 
@@ -72,6 +73,9 @@ export interface DeploymentStatus {
     | (Pick<Rollout, 'id' | 'release' | 'run'> & {
         readonly step: number;
         readonly steps: number;
+        /** How long the step takes, in the rollout's clock. */
+        readonly stepMs: number;
+        readonly clock: Clock;
         readonly weights: Readonly<Partial<Record<ArmName, number>>>;
         readonly paused: boolean;
         /** What needs an operator's decision before it goes on; null in health. */

@@ -74,6 +74,8 @@ export class RolloutProgress {
       ...{ id, release, run },
       step: this.step,
       steps: this.steps.length,
+      stepMs: this.steps[this.step]?.forMs ?? 0,
+      clock: this.rollout.clock,
       weights: { champion: 1 - this.challengerWeight, challenger: this.challengerWeight },
       paused: this.paused,
       waitsFor: this.waitsFor,

@@ -5,3 +5,17 @@ export function sayInstant(instant: string): string {
   const [, day, time] = match;
   return /T00:00(:00(\.0+)?)?Z$/.test(instant) ? day! : `${day} ${time} UTC`;
 }
+
+const UNITS = [
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+  ['second', 1000],
+] as const;
+
+/** A duration in its largest whole unit: `3 days`, `90 minutes`, `1 hour`. */
+export function sayDuration(durationMs: number): string {
+  const [name, unitMs] = UNITS.find(([, size]) => durationMs >= size && durationMs % size === 0) ?? ['ms', 1];
+  const count = durationMs / unitMs;
+  return `${count} ${name}${count === 1 || name === 'ms' ? '' : 's'}`;
+}
