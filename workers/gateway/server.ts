@@ -87,8 +87,9 @@ export class GatewayServer {
 
   private infer(model: ModelName, version: string | null, message: IncomingMessage, reply: HttpReply): void {
     const { service } = this.options;
-    const served = this.options.served(model);
     readBody(message, service.options.limits.bodyBytes, (error, body) => {
+      // Not before: a body may take half a minute, and what served at its beginning may be taken back by now (invariant I4).
+      const served = this.options.served(model);
       if (served && !error && version === null) return service.infer(served, body, message.headers, reply);
       if (error?.code === 'REQUEST_TOO_LARGE') reply.closeAfter();
       const problem =
