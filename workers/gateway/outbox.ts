@@ -18,12 +18,18 @@ export class Outbox {
     private readonly onProblem: (error: Error) => void,
   ) {}
 
-  /** On disk before this returns; in the store when it answers. */
+  /** On disk before this returns; in the store when it answers. Never throws: what the disk does not take is put once, at once. */
   write(key: string, bytes: Uint8Array): void {
     const path = join(this.folder, key);
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(`${path}.tmp`, bytes);
-    renameSync(`${path}.tmp`, path);
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(`${path}.tmp`, bytes);
+      renameSync(`${path}.tmp`, path);
+    } catch (error) {
+      this.onProblem(error as Error);
+      this.put(key, bytes).catch(this.onProblem);
+      return;
+    }
     void this.sendAll();
   }
 
