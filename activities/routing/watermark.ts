@@ -4,7 +4,11 @@ import type { ModelName } from '../../workflows/domain/names';
 import { listAll } from '../../infra/audit/chain';
 import type { ObjectStore } from '../../infra/object-store/port';
 
-const observed = z.looseObject({ watermarkMs: z.number().nullable() });
+/** What a Date can hold, either way of 1970. */
+const LARGEST_INSTANT_MS = 8.64e15;
+const observed = z.looseObject({
+  watermarkMs: z.number().min(-LARGEST_INSTANT_MS).max(LARGEST_INSTANT_MS).nullable(),
+});
 
 /**
  * Event time up to which gateways had answered requests of a generation, RFC 3339; null where they answered none. It lags by what

@@ -10,6 +10,12 @@ export type ArmIndex = 0 | 1;
 /** Rows of `windows` in one document; when there are more, windows are made twice as long. */
 export const MAX_WINDOW_ROWS = 512;
 
+/**
+ * A request that is later than so much behind the newest is counted, but in no window: a rollout begins with its earliest window, and
+ * one caller whose clock stands at 1970 must not move that.
+ */
+export const MAX_LATENESS_MS = 86_400_000;
+
 interface Tally {
   requests: number;
   errors: number;
@@ -31,7 +37,13 @@ export class GenerationCounts {
   constructor(
     readonly model: ModelName,
     readonly generation: number,
+    /** Newest instant that requests had reached, this generation's or, before its first, the one before. */
+    private newestMs: number | null = null,
   ) {}
+
+  get watermark(): number | null {
+    return this.watermarkMs;
+  }
 
   /** One answered request of an arm. `atMs` is its time in the route's clock, `isNewKey` whether its key was met for the first time. */
   countAnswer(arm: ArmIndex, isError: boolean, isNewKey: boolean, atMs: number, latencyMs: number): void {
@@ -44,7 +56,8 @@ export class GenerationCounts {
       if (isError) tally.errorKeys += 1;
     }
     if (this.watermarkMs === null || atMs > this.watermarkMs) this.watermarkMs = atMs;
-    this.countWindow(arm, isError, atMs);
+    this.newestMs = Math.max(this.newestMs ?? atMs, atMs);
+    if (atMs >= this.newestMs - MAX_LATENESS_MS) this.countWindow(arm, isError, atMs);
     this.revision += 1;
   }
 
@@ -94,6 +107,7 @@ export class GenerationCounts {
     ARM_NAMES.forEach((name, index) => Object.assign(counts.tallies[index as ArmIndex], document.arms[name] ?? {}));
     Object.assign(counts.paired, document.paired);
     counts.watermarkMs = document.watermarkMs;
+    counts.newestMs = document.watermarkMs;
     counts.windowMs = document.windowMs ?? WINDOW_MS;
     for (const { startMs, arm, requests, errors } of document.windows) {
       counts.windows.set(startMs * 2 + ARM_NAMES.indexOf(arm), { requests, errors });

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { assignmentKey } from './assignment';
+import { readEventTime } from './event-time';
 import { InferCall } from './infer-call';
 import type { InferenceContext, InferenceOptions, Reply } from './inference-context';
 import type { V2Request } from './protocol';
@@ -22,7 +23,7 @@ export class InferenceService implements InferenceContext {
       const request = parseInferRequest(body, this.options.limits);
       checkOutputs(request, served);
       const receivedMs = Date.now();
-      const eventMs = eventTime(request, served, receivedMs);
+      const eventMs = readEventTime(request.parameters.event_time, served.route.clock, receivedMs);
       const requestId = request.id ?? `${this.options.incarnation}-${(this.sequence += 1)}`;
       const key = assignmentKey(served.route.assignment, request, headers, requestId);
       new InferCall(this, served, request, requestId, key, eventMs, receivedMs, startedMs, reply).start();
@@ -67,14 +68,4 @@ function checkOutputs(request: V2Request, served: ServedModel): void {
   const name = served.champion.manifest.signature.output.name;
   const unknown = request.outputs?.find((output) => output !== name);
   if (unknown !== undefined) throw invalid(`the model has no output ${quote(unknown)}; it has ${quote(name)}`);
-}
-
-/** Epoch ms in the route's clock. An event-time route cannot place a request that does not say when it happened. */
-function eventTime(request: V2Request, served: ServedModel, receivedMs: number): number {
-  const given = request.parameters.event_time;
-  if (given === undefined && served.route.clock === 'wall') return receivedMs;
-  if (Number.isSafeInteger(given)) return given as number;
-  if (given === undefined)
-    throw invalid('the parameter `event_time` (epoch ms) is missing; this model counts in event time');
-  throw invalid('the parameter `event_time` must be an integer, epoch ms');
 }

@@ -96,6 +96,12 @@ export class Journal {
     if (this.fileBytes > ROTATE_BYTES) this.rotate();
   }
 
+  /** Leaves everything for the next incarnation. */
+  end(): void {
+    this.flush();
+    this.closeFile();
+  }
+
   /** After a clean end there is nothing to recover. */
   remove(): void {
     this.closeFile();

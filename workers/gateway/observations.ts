@@ -78,8 +78,11 @@ export class Observations {
     const known = this.opened.find((entry) => entry.counts.model === model && entry.counts.generation === generation);
     if (known) return known;
     const index = this.opened.length;
+    const before = Math.max(
+      ...this.opened.map(({ counts }) => (counts.model === model ? (counts.watermark ?? -Infinity) : -Infinity)),
+    );
     const observer = new GenerationObserver(
-      new GenerationCounts(model, generation),
+      new GenerationCounts(model, generation, Number.isFinite(before) ? before : null),
       this.keysOf(model, scope),
       index,
       this.journal,
@@ -104,13 +107,19 @@ export class Observations {
     return this.publishing;
   }
 
-  /** Last counts to the store; without a store the journal stays, and the next incarnation publishes it. */
+  /**
+   * Last counts to the store. The journal stays where the store does not answer, for the next incarnation to publish, and in a
+   * rollout, whose callers would otherwise be counted again as new ones after each restart.
+   */
   async close(): Promise<void> {
     clearInterval(this.timer);
     this.journal.flush();
     await this.publish();
     await this.publish();
-    if (this.opened.every((observer) => observer.published === observer.counts.revision)) this.journal.remove();
+    const isPublished = this.opened.every((observer) => observer.published === observer.counts.revision);
+    const hasRollout = this.opened.some(({ keys, retiredAtMs }) => retiredAtMs === null && keys.isRollout);
+    if (isPublished && !hasRollout) this.journal.remove();
+    else this.journal.end();
   }
 
   /** Keys of the same rollout from an earlier generation, or from before a restart. */

@@ -1,0 +1,56 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ObservationDocument } from '../../../workflows/domain/observation';
+import { Observations } from '../../../workers/gateway/observations';
+
+const MODEL = 'a/b';
+const SCOPE = 'rollout rollout-2-4';
+const published = new Map<string, ObservationDocument>();
+
+let folder: string;
+beforeEach(() => {
+  published.clear();
+  folder = mkdtempSync(join(tmpdir(), 'slipway-restarts-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function incarnation(name: string): Observations {
+  const put = async (key: string, bytes: Uint8Array): Promise<void> => {
+    published.set(key, JSON.parse(Buffer.from(bytes).toString()) as ObservationDocument);
+  };
+  return new Observations({ gateway: 'g', incarnation: name, folder, put, onProblem: () => undefined });
+}
+
+function keysOf(arm: 'champion' | 'challenger'): number {
+  return [...published.values()].reduce((sum, document) => sum + (document.arms[arm]?.keys ?? 0), 0);
+}
+
+describe('a gateway that is drained and started again in a rollout', () => {
+  it('does not count its callers a second time', async () => {
+    const first = incarnation('first');
+    const before = first.open(MODEL, 5, SCOPE);
+    for (const key of ['ana', 'ben', 'ana']) before.answer(1, false, key, 1_000, 1);
+    before.pair('ana', 0.5);
+    await first.close();
+
+    const second = incarnation('second');
+    const after = second.open(MODEL, 5, SCOPE);
+    for (const key of ['ana', 'ben', 'eva']) after.answer(1, false, key, 2_000, 1);
+    after.pair('ana', 0.5);
+    await second.close();
+
+    expect(keysOf('challenger')).toBe(3);
+    expect([...published.values()].reduce((sum, { paired }) => sum + paired.keys, 0)).toBe(1);
+  });
+
+  it('forgets the keys of a rollout that is over', async () => {
+    const first = incarnation('first');
+    first.open(MODEL, 5, SCOPE).answer(1, false, 'ana', 1_000, 1);
+    await first.close();
+    const second = incarnation('second');
+    second.open(MODEL, 6, 'generation-6').answer(0, false, 'ana', 2_000, 1);
+    await second.close();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+});
