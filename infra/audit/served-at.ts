@@ -28,14 +28,18 @@ export interface ServedRelease {
   readonly production: boolean;
 }
 
-export interface ServedAt {
-  readonly model: ModelName;
-  readonly clock: Clock;
-  readonly instant: string;
+/** What one route served, and by whose decision. */
+export interface ServedRoute {
   readonly route: RouteStep;
   readonly champion: ServedRelease | null;
   readonly challenger: ServedRelease | null;
   readonly shadows: readonly ServedRelease[];
+}
+
+export interface ServedAt extends ServedRoute {
+  readonly model: ModelName;
+  readonly clock: Clock;
+  readonly instant: string;
 }
 
 /**
@@ -54,6 +58,28 @@ export async function servedAt(
   const history = await readHistory(store, model);
   const route = routeAt(history.routes, instant, clock);
   if (!route) return null;
+  return { model, clock, instant: instant.toISOString(), ...(await describeRoute(store, trust, history, route)) };
+}
+
+/** The same of the route of one generation, which a prediction names. Null where the model never had it. */
+export async function servedBy(
+  store: ObjectStore,
+  trust: Trust,
+  model: ModelName,
+  generation: number,
+): Promise<ServedRoute | null> {
+  const history = await readHistory(store, model);
+  const route = history.routes.find((candidate) => candidate.generation === generation);
+  return route ? describeRoute(store, trust, history, route) : null;
+}
+
+async function describeRoute(
+  store: ObjectStore,
+  trust: Trust,
+  history: ModelHistory,
+  route: RouteStep,
+): Promise<ServedRoute> {
+  const { model } = history;
   const audit = createAuditLog(store, { workspace: trust.policy.workspace, signer: null });
   const verified = await createRouteReader({ store, trust, audit }).at(model, route.generation);
   if (verified?.digest !== route.digest)
@@ -66,7 +92,7 @@ export async function servedAt(
   };
   const [champion, challenger] = [await arm('champion'), await arm('challenger')];
   const shadows = await Promise.all(route.shadows.map((shadow) => describe(shadow.release, null)));
-  return { model, clock, instant: instant.toISOString(), route, champion, challenger, shadows };
+  return { route, champion, challenger, shadows };
 }
 
 async function describeRelease(

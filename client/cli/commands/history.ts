@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { readHistory, type RouteStep } from '../../../infra/audit/history';
-import { type ServedAt, servedAt, type ServedRelease } from '../../../infra/audit/served-at';
+import { type ServedAt, servedAt, servedBy, type ServedRelease } from '../../../infra/audit/served-at';
+import { findRequest, type LoggedPrediction } from '../../../infra/predictions/find-request';
 import { loadTrust } from '../../../infra/signing/trust';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import type { Clock } from '../../../workflows/domain/spec';
@@ -11,6 +13,9 @@ import { action, type Session } from '../session';
 
 interface HistoryOptions {
   readonly at?: string;
+  readonly request?: string;
+  readonly day?: string;
+  readonly inputs?: boolean;
   readonly clock?: Clock;
 }
 
@@ -19,6 +24,9 @@ export function addHistory(program: Command): void {
     .command('history <model>')
     .description('what served when and why; with --at, who approved it and on what evidence')
     .option('--at <instant>', 'what served at this instant')
+    .option('--request <id>', 'which release answered this request, and who let it serve')
+    .option('--day <day>', 'with --request: event day to look in, UTC (default: from the newest back)')
+    .option('--inputs', 'with --request: show what was sent, too')
     .addOption(
       new Option('--clock <clock>', 'how the instant is meant (default: the clock of the routes)').choices([
         'wall',
@@ -26,10 +34,16 @@ export function addHistory(program: Command): void {
       ]),
     )
     .action(action(history));
-  withExample(command, 'slipway history flights/late-arrival', 'slipway history flights/late-arrival --at 2001-03-20');
+  withExample(
+    command,
+    'slipway history flights/late-arrival',
+    'slipway history flights/late-arrival --at 2001-03-20',
+    'slipway history flights/late-arrival --request f-01234 --day 2001-03-20',
+  );
 }
 
 async function history(session: Session, model: string, options: HistoryOptions): Promise<void> {
+  if (options.request !== undefined) return requestHistory(session, model, options.request, options);
   const { store } = await session.client();
   const found = await readHistory(store, model);
   if (found.routes.length === 0)
@@ -49,6 +63,60 @@ async function history(session: Session, model: string, options: HistoryOptions)
   if (!served)
     throw new SlipwayError('NOT_FOUND', `nothing served ${model} at ${instant.toISOString()} (${clock} time)`);
   session.result(served, describeServed(served));
+}
+
+/** "Which model decided this, and on whose approval?" What was sent is shown on request only. */
+async function requestHistory(
+  session: Session,
+  model: string,
+  request: string,
+  { day, inputs }: HistoryOptions,
+): Promise<void> {
+  const { store } = await session.client();
+  const folder = join(session.config.home, 'cache', 'predictions');
+  const searched = day === undefined ? null : parseInstant(day).toISOString().slice(0, 10);
+  const rows = await findRequest(store, folder, model, request, searched);
+  if (rows.length === 0)
+    throw new SlipwayError(
+      'NOT_FOUND',
+      `the prediction log of ${model} has no request ${request} ${whereSearched(searched)}`,
+    );
+  const trust = await loadTrust(session.config.trustFile);
+  const answers = await Promise.all(
+    rows.map(async ({ inputs: sent, ...logged }) => {
+      const served = await servedBy(store, trust, model, logged.generation);
+      const release = (logged.arm === 'challenger' ? served?.challenger : served?.champion) ?? null;
+      if (release?.release.version !== logged.release)
+        throw new SlipwayError(
+          'AUDIT_BROKEN',
+          `the log says that release ${logged.release} answered ${logged.requestId} in generation ${logged.generation}, the audited route does not`,
+        );
+      return { ...logged, ...(inputs === true ? { inputs: sent } : {}), route: served!.route, served: release };
+    }),
+  );
+  session.result(answers, answers.flatMap(describeAnswer));
+}
+
+function whereSearched(day: string | null): string {
+  return day === null ? 'on any day that is kept' : `on ${day}; without --day all days are looked at`;
+}
+
+interface Answer extends Omit<LoggedPrediction, 'inputs'> {
+  readonly inputs?: LoggedPrediction['inputs'];
+  readonly route: RouteStep;
+  readonly served: ServedRelease;
+}
+
+function describeAnswer(answer: Answer): string[] {
+  const { route, served } = answer;
+  const what = answer.status === 'ok' ? `score ${formatNumber(answer.score)}` : answer.status;
+  return [
+    `request ${answer.requestId}: ${what}, event time ${answer.eventTime}, received ${answer.receivedAt}`,
+    `  by the ${answer.arm} of generation ${route.generation}: ${route.reason} (${route.actor}, ${route.from})`,
+    ...describeRelease(served),
+    ...(answer.inputs === undefined ? [] : [`  inputs ${JSON.stringify(answer.inputs)}`]),
+    '',
+  ];
 }
 
 function guessClock(routes: readonly RouteStep[], instant: Date): Clock {

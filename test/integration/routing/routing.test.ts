@@ -7,9 +7,11 @@ import { keys } from '../../../workflows/domain/keys';
 import type { ReleaseRef } from '../../../workflows/domain/release';
 import type { ModelHistory } from '../../../infra/audit/history';
 import { readHistory } from '../../../infra/audit/history';
-import { servedAt } from '../../../infra/audit/served-at';
+import { servedAt, servedBy } from '../../../infra/audit/served-at';
+import { findRequest } from '../../../infra/predictions/find-request';
 import { createFsStore } from '../../../infra/object-store/fs-store';
 import { createMemoryStore, type MemoryStore } from '../../support/memory-store';
+import { writePredictions } from '../../support/prediction-parts';
 import { approve, MODEL, publishRelease, runId, sampleSpec } from '../../support/release-fixture';
 import { testKeys, testPolicy, testWorkspace, type TestWorkspace } from '../../support/workspace';
 
@@ -318,6 +320,40 @@ describe('the history of a model', () => {
       approvals: [{ person: 'person:ana', comment: 'looks right' }, { person: 'person:ben' }],
       gates: [{ gate: 'auc', outcome: 'pass', value: 0.67 }],
     });
+  });
+
+  it('says of one request which release answered it, by which route and approvals', async () => {
+    const { store, trust, first, second } = await told();
+    const folder = await mkdtemp(join(tmpdir(), 'slipway-find-request-'));
+    try {
+      const answer = { event_ms: Date.parse('2001-03-12T08:00:00Z'), generation: 2 };
+      await writePredictions(store, MODEL, 'gateway-1', [
+        { ...answer, request_id: 'f-1', score: 0.25, release: first.version, 'x.distance': 733 },
+        { ...answer, request_id: "o'hare", score: 0.75, release: second.version, arm: 'challenger' },
+      ]);
+      await writePredictions(store, MODEL, 'gateway-2', [
+        { ...answer, request_id: 'f-1', score: 0.9, event_ms: answer.event_ms + 1_000, generation: 3 },
+      ]);
+      const [found, ...more] = await findRequest(store, folder, MODEL, 'f-1', null);
+      expect(more).toEqual([]);
+      expect(found).toMatchObject({
+        score: 0.25,
+        release: first.version,
+        generation: 2,
+        eventTime: '2001-03-12T08:00:00.000Z',
+        inputs: { distance: 733, origin: null },
+      });
+      expect(await findRequest(store, folder, MODEL, "o'hare", '2001-03-12')).toMatchObject([{ arm: 'challenger' }]);
+      expect(await findRequest(store, folder, MODEL, 'f-1', '2001-03-13')).toEqual([]);
+      const served = await servedBy(store, trust, MODEL, found!.generation);
+      expect(served?.challenger).toMatchObject({
+        run: runId(2),
+        approvals: [{ person: 'person:ana' }, { person: 'person:ben' }],
+      });
+      expect(await servedBy(store, trust, MODEL, 9)).toBeNull();
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 
   it('is refused when the route it would tell of was changed', async () => {
