@@ -140,6 +140,22 @@ describe('a gateway whose trust file changes', () => {
     expect([await pages(gateway), errors]).toEqual([[], []]);
   });
 
+  it('serves the champion on when a key is only taken out of the file, leaves the challenger out, and says so', async () => {
+    const champion = await fixture.release(linearModel(1, 1), undefined, MODEL, [testKeys.ana]);
+    const challenger = await fixture.release(linearModel(1, 2), undefined, MODEL, [testKeys.ana]);
+    await fixture.route(champion, { release: challenger, weight: 0.5 });
+    const gateway = await start();
+    expect(await served(gateway)).toEqual(['1', '2']);
+    const policy = testPolicy();
+    list({ ...policy, keys: policy.keys.filter(({ keyId }) => keyId !== testKeys.ana.keyId) });
+    await until(
+      async () => (await heartbeat()).models[MODEL]?.problem?.code === 'RELEASE_UNAPPROVED',
+      'the heartbeat says so',
+    );
+    expect(await served(gateway)).toEqual(['1']);
+    expect(await pages(gateway)).toEqual([]);
+  });
+
   it('serves on under the last good policy while the file is invalid', async () => {
     await fixture.route(await fixture.release(linearModel(1, 1)));
     const gateway = await start();

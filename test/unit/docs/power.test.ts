@@ -1,0 +1,106 @@
+import { seededRandom } from '../../../workflows/domain/statistics/random';
+import type { QualityCheckSpec } from '../../../workflows/domain/spec';
+import { readGuide } from '../../support/guide';
+import { type ErrorRollout, keysUntil, pairsUntil, qualityAfter } from '../../support/rollout-simulations';
+
+const better: QualityCheckSpec = { metric: 'logLoss', require: 'better', margin: 0.01, alpha: 0.05, minDays: 5 };
+
+/** What docs/rollouts.md says was measured, by its own words. */
+const stated = new Map(
+  [...readGuide('rollouts.md').text.matchAll(/^\| ((?:errors|disagreement|quality): .*?) \| (.*?) \|$/gm)].map(
+    ([, what, figure]) => [what!, figure!],
+  ),
+);
+
+function median(count: number, once: () => number | null): string {
+  const values = Array.from({ length: count }, () => once() ?? Infinity).sort((a, b) => a - b);
+  return String(values[Math.floor(count / 2)]);
+}
+
+function share(count: number, digits: number, once: () => boolean): string {
+  const found = Array.from({ length: count }, once).filter(Boolean).length;
+  return `${((100 * found) / count).toFixed(digits)} %`;
+}
+
+function medianKeys(verdict: 'fail' | 'pass', count: number, rollout: Omit<ErrorRollout, 'weight'>): string {
+  const random = seededRandom(12);
+  return median(count, () => keysUntil(verdict, random, { ...rollout, weight: 0.05 }));
+}
+
+const MEASUREMENTS: readonly (readonly [string, () => string])[] = [
+  [
+    'errors: equal arms at 1 %, margin 0, 5 % of traffic, 1,000 keys: false alarms',
+    () => {
+      const random = seededRandom(2001);
+      const rollout = { challenger: 0.01, champion: 0.01, weight: 0.05, margin: 0, keys: 1_000 };
+      return share(1_000, 1, () => keysUntil('fail', random, rollout) !== null);
+    },
+  ],
+  [
+    'errors: 1 % becomes 5 %, margin 0: median keys on the challenger until `fail`',
+    () => medianKeys('fail', 101, { challenger: 0.05, champion: 0.01, margin: 0, keys: 1_000 }),
+  ],
+  [
+    'errors: 1 % becomes 5 %, margin 1 %: median keys until `fail`',
+    () => medianKeys('fail', 101, { challenger: 0.05, champion: 0.01, margin: 0.01, keys: 2_000 }),
+  ],
+  [
+    'errors: 1 % becomes 2 %, margin 0: median keys until `fail`',
+    () => medianKeys('fail', 60, { challenger: 0.02, champion: 0.01, margin: 0, keys: 6_000 }),
+  ],
+  [
+    'errors: no errors at all, margin 1 %: median keys until `pass`, looked at each 25',
+    () => medianKeys('pass', 41, { challenger: 0, champion: 0, margin: 0.01, keys: 5_000 }),
+  ],
+  [
+    'disagreement: mean at the bound, 600 keys: false alarms',
+    () => {
+      const random = seededRandom(77);
+      return share(2_000, 2, () => pairsUntil(random, { mean: 0.07, bound: 0.07, keys: 600 }).fail !== null);
+    },
+  ],
+  [
+    'disagreement: mean 0.09, bound 0.07: median keys until `fail`',
+    () => {
+      const random = seededRandom(3);
+      return median(101, () => pairsUntil(random, { mean: 0.09, bound: 0.07, keys: 1_000 }).fail);
+    },
+  ],
+  [
+    'disagreement: mean 0.04, bound 0.07: median keys until `pass`',
+    () => {
+      const random = seededRandom(3);
+      return median(101, () => pairsUntil(random, { mean: 0.04, bound: 0.07, keys: 1_000 }).pass);
+    },
+  ],
+  [
+    'quality: equal arms, days differ by 2 %, 40 days: false passes',
+    () => {
+      const random = seededRandom(31);
+      return share(1_000, 1, () => qualityAfter(random, better, { days: 40, mean: 0, sd: 0.02 }).outcome === 'pass');
+    },
+  ],
+  [
+    'quality: 2.7 % better, days differ by 1.8 %: median days until `pass`',
+    () => medianDays('pass', 29, { mean: 0.027, sd: 0.018 }),
+  ],
+  ['quality: 12 % worse: median days until `fail`', () => medianDays('fail', 5, { mean: -0.12, sd: 0.02 })],
+];
+
+function medianDays(verdict: 'pass' | 'fail', seed: number, days: { mean: number; sd: number }): string {
+  const random = seededRandom(seed);
+  return median(101, () => {
+    const { outcome, days: after } = qualityAfter(random, better, { ...days, days: 31 });
+    return outcome === verdict ? after : null;
+  });
+}
+
+describe('the figures of docs/rollouts.md', () => {
+  it.each(MEASUREMENTS)('%s', (what, measure) => {
+    expect(stated.get(what)).toBe(measure());
+  });
+
+  it('are all measured here', () => {
+    expect([...stated.keys()].sort()).toEqual(MEASUREMENTS.map(([what]) => what).sort());
+  });
+});
