@@ -62,10 +62,10 @@ export class Deployment {
   readonly record: Summarised<Pick<DeploymentControlActivities, 'recordRollout'>>;
   private readonly committing: Summarised<Pick<DeploymentControlActivities, 'commitRoute'>>;
 
-  generation = 0;
-  champion: ReleaseRef | null = null;
-  previousChampion: ReleaseRef | null = null;
-  state: RouteState = 'serving';
+  generation: number;
+  champion: ReleaseRef | null;
+  previousChampion: ReleaseRef | null;
+  state: RouteState;
   rollout: RolloutProgress | null = null;
   /** What the store said at the last look of a rollout that its newest route shows. */
   unfinished: RecoveredDeployment['unfinished'] = null;
@@ -89,6 +89,10 @@ export class Deployment {
     this.record = activitiesOf('storeCall', { divisor });
     this.committing = activitiesOf('irreversible', { divisor });
     this.ended = [...(input.ended ?? [])];
+    this.generation = input.known?.generation ?? 0;
+    this.champion = input.known?.champion ?? null;
+    this.previousChampion = input.known?.previousChampion ?? null;
+    this.state = input.known?.state ?? 'serving';
     this.story = new Story(() => describeDeployment(this.status()), this.ended);
   }
 
@@ -174,7 +178,8 @@ export class Deployment {
 
   /** Bounded plain JSON: the input of the next run. */
   carryOver(): DeploymentInput {
-    return { ...this.input, queue: this.queue, seen: this.seen, ended: this.ended };
+    const { queue, seen, ended, generation, champion, previousChampion, state } = this;
+    return { ...this.input, queue, seen, ended, known: { generation, champion, previousChampion, state } };
   }
 
   status(): DeploymentStatus {

@@ -22,6 +22,8 @@ export interface DeploymentInput {
   readonly seen: readonly SeenUpdate[];
   /** How the last rollouts ended, for whoever opens the run in the Temporal UI; at most MAX_CARRIED_LINES. */
   readonly ended?: readonly StoryLine[];
+  /** What the last run knew, for whoever asks before this one has read the store; nothing is decided by it. */
+  readonly known?: Pick<DeploymentStatus, 'generation' | 'champion' | 'previousChampion' | 'state'>;
   /** Divides every activity time-out (chaos tests). Default 1. */
   readonly timeoutDivisor?: number;
 }
