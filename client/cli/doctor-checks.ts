@@ -6,7 +6,7 @@ import type { SlipwayConfig } from '../../infra/config/config';
 import { openStore } from '../../infra/object-store/open-store';
 import { loadKey } from '../../infra/signing/keys';
 import { loadTrust } from '../../infra/signing/trust';
-import { connectTemporal } from '../../infra/temporal/connection';
+import type * as Temporal from '../../infra/temporal/connection';
 import { registeredSearchAttributes } from '../../infra/temporal/search-attributes';
 import { findPortHolder, identify, isAlive } from '../../infra/workspace/process-table';
 import { readStackState } from '../../infra/workspace/stack-state';
@@ -124,7 +124,7 @@ async function checkTemporal(config: SlipwayConfig, external: boolean): Promise<
   if (!external && (!state || !isAlive(state.supervisor))) {
     return { outcome: 'warning', detail: 'not running', advice: '`slipway up` starts it with everything else.' };
   }
-  const temporal = await connectTemporal(config.temporal);
+  const temporal = await loadTemporal().connectTemporal(config.temporal);
   try {
     const registered = await registeredSearchAttributes(temporal.connection, config.temporal.namespace);
     const missing = Object.values(SEARCH_ATTRIBUTES).filter((name) => !registered.includes(name));
@@ -137,6 +137,12 @@ async function checkTemporal(config: SlipwayConfig, external: boolean): Promise<
   } finally {
     await temporal.close();
   }
+}
+
+/** The Temporal client takes longer to load than most commands take to run. */
+function loadTemporal(): typeof Temporal {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- loaded when used
+  return require('../../infra/temporal/connection') as typeof Temporal;
 }
 
 /** Commits rest on one thing: of writers that create the same key at once, exactly one wins. */

@@ -1,5 +1,4 @@
-import { NamespaceNotFoundError, WorkflowNotFoundError } from '@temporalio/common';
-import { isGrpcServiceError } from '@temporalio/client';
+import type { NamespaceNotFoundError, WorkflowNotFoundError } from '@temporalio/common';
 import { type ErrorCode, ERRORS, isErrorCode, SlipwayError } from '../../workflows/domain/errors';
 
 /** An error as the CLI shows it. */
@@ -22,7 +21,8 @@ export function describeError(error: unknown): ShownError {
 
 function classify(error: unknown): { code: ErrorCode; message: string } {
   if (error instanceof SlipwayError) return { code: error.code, message: error.message };
-  if (error instanceof WorkflowNotFoundError) return { code: 'NOT_FOUND', message: `no workflow ${error.workflowId}` };
+  if (isNamed<WorkflowNotFoundError>(error, 'WorkflowNotFoundError'))
+    return { code: 'NOT_FOUND', message: `no workflow ${error.workflowId}` };
   const namespace = findNamespace(error);
   if (namespace !== undefined)
     return {
@@ -36,15 +36,23 @@ function classify(error: unknown): { code: ErrorCode; message: string } {
   return { code: 'INTERNAL', message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
 }
 
+/** By name: loading Temporal's classes would take longer than most commands. */
+function isNamed<T extends Error>(error: unknown, name: string): error is T {
+  return error instanceof Error && error.name === name;
+}
+
 function findNamespace(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
-  return error instanceof NamespaceNotFoundError ? error.namespace : findNamespace(error.cause);
+  return isNamed<NamespaceNotFoundError>(error, 'NamespaceNotFoundError')
+    ? error.namespace
+    : findNamespace(error.cause);
 }
 
 /** What the connection to Temporal said, below the client's own errors. */
 function findUnreachable(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
-  if (isGrpcServiceError(error) && UNREACHABLE.has(Number(error.code))) return error.details || error.message;
+  const { code, details } = error as { code?: unknown; details?: unknown };
+  if (typeof details === 'string' && UNREACHABLE.has(Number(code))) return details || error.message;
   return findUnreachable(error.cause);
 }
 

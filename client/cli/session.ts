@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { parseConfig, type SlipwayConfig } from '../../infra/config/config';
 import { withStackEnvironment } from '../../infra/workspace/stack-state';
-import { createSlipwayClient, type SlipwayClient } from '../slipway-client';
+import type * as Client from '../slipway-client';
+import type { SlipwayClient } from '../slipway-client';
 import { describeError } from './errors';
 import { type Output, processOutput } from './output';
 
@@ -46,7 +47,7 @@ export function action<Args extends unknown[]>(
           if (options.json === true) output.line(JSON.stringify(value, null, 2));
           else lines.forEach((line) => output.line(line));
         },
-        client: async () => (client ??= await createSlipwayClient(config)),
+        client: async () => (client ??= await loadClient().createSlipwayClient(config)),
         exitWith: (code) => void (process.exitCode = code),
       };
       await run(session, ...args);
@@ -71,4 +72,10 @@ export function reportError(error: unknown, output: Output, json: boolean): void
 function environment(options: GlobalOptions): Record<string, string | undefined> {
   const own = options.workspace === undefined ? process.env : { ...process.env, SLIPWAY_WORKSPACE: options.workspace };
   return withStackEnvironment(own);
+}
+
+/** With it comes the Temporal client: help, checks of a spec and the like do without. */
+function loadClient(): typeof Client {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- loaded when used
+  return require('../slipway-client') as typeof Client;
 }

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DuckDBInstance, DuckDBTypeId, type DuckDBConnection } from '@duckdb/node-api';
+import type * as DuckDbApi from '@duckdb/node-api';
+import type { DuckDBConnection } from '@duckdb/node-api';
 
 export interface DuckDbOptions {
   readonly threads: number;
@@ -31,7 +32,7 @@ export interface DuckDb {
 export async function withDuckDb<T>(options: DuckDbOptions, work: (db: DuckDb) => Promise<T>): Promise<T> {
   const spill = join(options.folder, 'spill');
   await mkdir(spill, { recursive: true });
-  const instance = await DuckDBInstance.create(':memory:', {
+  const instance = await loadDuckDb().DuckDBInstance.create(':memory:', {
     threads: String(options.threads),
     memory_limit: `${options.memoryMb}MB`,
     temp_directory: spill,
@@ -63,7 +64,7 @@ async function lockDown(db: DuckDb, options: DuckDbOptions): Promise<void> {
 
 /** Existing files that match a path or glob, ascending; the pattern itself is not touched beyond listing folders. */
 export async function expandGlob(pattern: string): Promise<string[]> {
-  const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
+  const instance = await loadDuckDb().DuckDBInstance.create(':memory:', { threads: '1' });
   try {
     const db = wrap(await instance.connect());
     const found = await db.rows<{ file: string }>(`SELECT file FROM glob(${quoteText(pattern)}) ORDER BY file`);
@@ -83,7 +84,14 @@ export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+/** Its native module takes longer to load than most commands take to run. */
+function loadDuckDb(): typeof DuckDbApi {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- loaded when used
+  return require('@duckdb/node-api') as typeof DuckDbApi;
+}
+
 function wrap(connection: DuckDBConnection): DuckDb {
+  const { DuckDBTypeId } = loadDuckDb();
   return {
     run: async (sql) => {
       await connection.run(sql);
@@ -118,7 +126,7 @@ async function readColumns(
   const rows = chunks.reduce((sum, chunk) => sum + chunk.rowCount, 0);
   const columns: Record<string, Float64Array | (string | null)[]> = {};
   result.columnNames().forEach((name, column) => {
-    const numeric = result.columnTypeId(column) === DuckDBTypeId.DOUBLE;
+    const numeric = result.columnTypeId(column) === loadDuckDb().DuckDBTypeId.DOUBLE;
     const values = numeric ? new Float64Array(rows) : new Array<string | null>(rows);
     let at = 0;
     for (const chunk of chunks) {

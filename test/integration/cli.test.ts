@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -83,6 +83,15 @@ describe('the program', () => {
     await slipway('keys', 'create', 'developer', '--person', 'person:dev', '--role', 'operator');
     const signed = await slipway('rollback', 'a/b');
     expect([signed.code, signed.stderr.split(':')[0]]).toEqual([6, 'TEMPORAL_UNAVAILABLE']);
+  });
+
+  it('loads neither Temporal, DuckDB, ONNX Runtime nor the AWS client before a command needs it', () => {
+    const program = JSON.stringify(resolve(__dirname, '../../client/cli/program.ts'));
+    const code = `require(${program}).buildProgram(); console.log(Object.keys(require.cache).join('\\n'))`;
+    const [node, ...args] = nodeEntry('x.ts').slice(0, -1);
+    const loaded = execFileSync(node!, [...args, '-e', code], { encoding: 'utf8' });
+    expect(loaded).toContain('commander');
+    expect(loaded).not.toMatch(/@temporalio|@duckdb|onnxruntime|@aws-sdk/);
   });
 
   it('keeps a settings mistake apart from a defect', async () => {
