@@ -82,20 +82,23 @@ function renderEntry(entry: AuditEntry): string {
   return `<li><span class="no">${entry.sequence}</span><time>${entry.at.slice(11, 19)}</time><div>${text}${evidence.join('')}${list}</div></li>`;
 }
 
-/** What stands below in a list is not said twice. */
-function headlineOf(entry: AuditEntry): string {
-  const { kind, data, summary } = entry;
-  const short = kind === 'run.finished' || (kind === 'rollout.ended' && detailsOf(entry).length > 0);
+/** Verdicts stand in the list below their judgement: the route and the end that follow from them do not repeat them. */
+function headlineOf({ kind, data, summary }: AuditEntry): string {
   const outcome = textOf(data['outcome']);
-  const end = short && outcome ? summary.indexOf(`${outcome}.`) : -1;
-  return escapeHtml(end < 0 ? summary : summary.slice(0, end + outcome!.length));
+  const verdict = / (pass|fail|inconclusive): /.exec(summary);
+  if (!verdict || (kind !== 'route.intended' && outcome === null)) return escapeHtml(summary);
+  const end =
+    kind === 'route.intended'
+      ? summary.lastIndexOf(':', verdict.index)
+      : summary.indexOf(`${outcome}.`) + outcome!.length;
+  return escapeHtml(summary.slice(0, Math.max(end, 0)) || summary);
 }
 
 /** What a decision was made from. */
 function detailsOf({ kind, data }: AuditEntry): string[] {
   if (kind === 'gates.judged')
     return listOf<GateResult>(data['gates']).map(({ outcome, gate, detail }) => `${outcome} · ${gate}: ${detail}`);
-  if (kind === 'rollout.judged' || kind === 'rollout.ended')
+  if (kind === 'rollout.judged')
     return listOf<Verdict>(data['verdicts']).map(({ outcome, check, detail }) => `${outcome} · ${check}: ${detail}`);
   return [];
 }
