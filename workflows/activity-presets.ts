@@ -13,7 +13,7 @@ const SHORTEST_HEARTBEAT_MS = 3 * SECOND_MS;
 const SHORTEST_CALL_MS = 2 * SECOND_MS;
 const DATA_JOB_MS = 2 * 60 * MINUTE_MS;
 
-/** Named here too, so that a code holds even where a worker did not mark its failure. What is INTERNAL a later build may mend. */
+/** Named here too, so that a code holds even where a worker did not mark its failure. INTERNAL is not among them: its mark decides (infra/temporal/activity-errors.ts). */
 const nonRetryableErrorTypes = Object.entries(ERRORS)
   .filter(([code, kind]) => !kind.retryable && code !== 'INTERNAL')
   .map(([code]) => code);

@@ -129,10 +129,7 @@ async function runJob(
   if (outcome.exitCode === 0) return JSON.parse(await readFile(join(folder, REPORT_FILE), 'utf8')) as IngestReport;
   if (outcome.signal !== null)
     throw new SlipwayError('DATA_UNREADABLE', `${what.spec.data.source}: the reader was ended by ${outcome.signal}`);
-  throw new SlipwayError(
-    'INTERNAL',
-    `ingest ended with exit code ${outcome.exitCode}: ${outcome.stderr.slice(-2_000)}`,
-  );
+  throw new Error(`ingest ended with exit code ${outcome.exitCode}: ${outcome.stderr.slice(-2_000)}`);
 }
 
 /** Heartbeat and cancellation of the activity that runs; nothing where none does (tests, tools). */

@@ -36,7 +36,10 @@ export function activityErrors(logger: Logger): ActivityInterceptorsFactory {
   });
 }
 
-/** What an unknown error means is not known: INTERNAL, and tried again, since a later build may know better. */
+/**
+ * One rule for INTERNAL: the failure's own mark decides, never its type. Thrown on purpose (a SlipwayError) it is a contradiction that stays
+ * one, and ends the run. An error that nobody foresaw becomes INTERNAL and is tried again: it may pass, and a later build may mend it.
+ */
 export function toFailure(error: unknown): ApplicationFailure {
   if (error instanceof ApplicationFailure) return error;
   if (error instanceof SlipwayError) {

@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { toFailure } from '../../../infra/temporal/activity-errors';
+import { presetOptions } from '../../../workflows/activity-presets';
 import { ERRORS, type ErrorCode, SlipwayError } from '../../../workflows/domain/errors';
 
 describe('what Temporal sees of a failed activity', () => {
@@ -11,6 +12,13 @@ describe('what Temporal sees of a failed activity', () => {
 
   it('is INTERNAL and tried again for an error that nobody foresaw', () => {
     expect(toFailure(new TypeError('oops'))).toMatchObject({ type: 'INTERNAL', nonRetryable: false, message: 'oops' });
+  });
+
+  it('ends the run for an INTERNAL that was thrown on purpose: the mark decides, as the presets name no INTERNAL', () => {
+    expect(toFailure(new SlipwayError('INTERNAL', 'a contradiction')).nonRetryable).toBe(true);
+    const { retry } = presetOptions('dataJob', { divisor: 1 });
+    expect(retry?.nonRetryableErrorTypes).toContain('DATA_LABEL');
+    expect(retry?.nonRetryableErrorTypes).not.toContain('INTERNAL');
   });
 
   it('is a failure as it was thrown', () => {
