@@ -13,6 +13,7 @@ export interface Delivery<Kind extends string> {
 
 /** More than any honest sender leaves unanswered; what comes beyond is refused before it reaches the history. */
 export const MAX_WAITING = 100;
+const FULL = `${MAX_WAITING} messages wait for an answer`;
 
 /**
  * Messages by update and by signal, in order of arrival. Handlers check shape, put in and wait for the receipt; one loop
@@ -26,12 +27,16 @@ export class Inbox<Kind extends string> {
   check(envelope: unknown): void {
     const problem = envelopeProblem(envelope);
     if (problem) throw ApplicationFailure.nonRetryable(problem, 'USAGE' satisfies ErrorCode);
-    if (this.unanswered >= MAX_WAITING) {
-      throw ApplicationFailure.nonRetryable(
-        `${MAX_WAITING} messages wait for an answer`,
-        'OVERLOADED' satisfies ErrorCode,
-      );
-    }
+    if (this.isFull) throw ApplicationFailure.nonRetryable(FULL, 'OVERLOADED' satisfies ErrorCode);
+  }
+
+  /** For signal handlers, which cannot throw: why the message is not taken in; undefined where it may be. */
+  problemOf(envelope: unknown): string | undefined {
+    return envelopeProblem(envelope) ?? (this.isFull ? FULL : undefined);
+  }
+
+  private get isFull(): boolean {
+    return this.unanswered >= MAX_WAITING;
   }
 
   put(id: string, kind: Kind, envelope: Envelope): Delivery<Kind> {

@@ -7,7 +7,8 @@ import {
   defineUpdate,
   setHandler,
 } from '@temporalio/workflow';
-import { type Envelope, envelopeProblem } from './domain/envelope';
+import type { Envelope } from './domain/envelope';
+import { type RolloutEnded, rolloutEndedProblem } from './domain/rollout';
 import { reportFailure, rethrowDefects } from './failures';
 import type { Delivery } from './inbox';
 import { decideApproval } from './lifecycle-approval';
@@ -20,7 +21,6 @@ import {
   type Receipt,
   rejectSignal,
   rejectUpdate,
-  type RolloutEndedArgs,
   rolloutEndedSignal,
   statusQuery,
 } from './lifecycle.messages';
@@ -45,8 +45,10 @@ export function receiveMessages(run: LifecycleRun, scope: CancellationScope): vo
       description: 'The same signed envelope as the update',
     });
   }
-  setHandler(defineSignal<RolloutEndedArgs>(rolloutEndedSignal), (ended) => {
-    if (ended.run === run.request.run) run.rolloutEnded ??= ended;
+  setHandler(defineSignal<[unknown]>(rolloutEndedSignal), (ended) => {
+    const problem = rolloutEndedProblem(ended, run.request.run);
+    if (problem) run.story.tell(`A signal ${rolloutEndedSignal} was ignored: ${problem}`);
+    else run.rolloutEnded ??= ended as RolloutEnded;
   });
   setHandler(defineQuery<LifecycleStatus>(statusQuery), () => run.status());
   void CancellationScope.nonCancellable(() => answerApprovals(run));
@@ -54,7 +56,7 @@ export function receiveMessages(run: LifecycleRun, scope: CancellationScope): vo
 }
 
 function receiveSignal(run: LifecycleRun, kind: MessageKind, envelope: unknown): void {
-  const problem = envelopeProblem(envelope);
+  const problem = run.inbox.problemOf(envelope);
   if (problem) run.story.tell(`A signal was ignored: ${problem}`);
   else run.inbox.put('signal', kind, envelope as Envelope);
 }

@@ -40,3 +40,13 @@ export interface RolloutEnded {
   readonly outcome: RolloutOutcome;
   readonly detail: string;
 }
+
+/** Why a value does not tell this run how its rollout ended; undefined where it does. Signals carry whatever somebody typed. */
+export function rolloutEndedProblem(value: unknown, run: string): string | undefined {
+  if (typeof value !== 'object' || value === null) return 'expected the end of a rollout';
+  const { run: named, outcome, detail } = value as Record<string, unknown>;
+  if (named !== run) return 'it is for another run';
+  if (!(ROLLOUT_OUTCOMES as readonly unknown[]).includes(outcome))
+    return `its outcome must be one of ${ROLLOUT_OUTCOMES.join(', ')}`;
+  return typeof detail === 'string' ? undefined : 'its detail must be text';
+}
