@@ -1,5 +1,6 @@
 import { shortDigest } from '../../workflows/domain/digest';
 import type { AuditEntry } from '../../workflows/domain/audit';
+import { ROLLOUT_OUTCOMES } from '../../workflows/domain/rollout';
 import type { GateResult, Verdict } from '../../workflows/domain/verdict';
 import { escapeHtml } from './html';
 
@@ -84,14 +85,16 @@ function renderEntry(entry: AuditEntry): string {
 
 /** Verdicts stand in the list below their judgement: the route and the end that follow from them do not repeat them. */
 function headlineOf({ kind, data, summary }: AuditEntry): string {
-  const outcome = textOf(data['outcome']);
-  const verdict = / (pass|fail|inconclusive): /.exec(summary);
-  if (!verdict || (kind !== 'route.intended' && outcome === null)) return escapeHtml(summary);
-  const end =
-    kind === 'route.intended'
-      ? summary.lastIndexOf(':', verdict.index)
-      : summary.indexOf(`${outcome}.`) + outcome!.length;
-  return escapeHtml(summary.slice(0, Math.max(end, 0)) || summary);
+  const outcome = kind === 'route.intended' ? outcomeOfRoute(data) : textOf(data['outcome']);
+  const repeats = / (pass|fail|inconclusive): /.test(summary);
+  const at = outcome === null || !repeats ? -1 : summary.indexOf(outcome);
+  return escapeHtml(at < 0 ? summary : summary.slice(0, at + outcome!.length));
+}
+
+/** The reason of a route that ends a rollout begins with its outcome. */
+function outcomeOfRoute(data: AuditEntry['data']): string | null {
+  const [first = ''] = (textOf(data['reason']) ?? '').split(':');
+  return (ROLLOUT_OUTCOMES as readonly string[]).includes(first) ? first : null;
 }
 
 /** What a decision was made from. */
