@@ -1,11 +1,11 @@
 import type { AuditEntry, AuditKind, AuditRef } from '../../workflows/domain/audit';
-import type { Digest } from '../../workflows/domain/digest';
+import { isDigest, type Digest } from '../../workflows/domain/digest';
 import { PAYLOAD_TYPES } from '../../workflows/domain/envelope';
 import { SlipwayError } from '../../workflows/domain/errors';
 import { keys } from '../../workflows/domain/keys';
 import type { ModelName } from '../../workflows/domain/names';
 import type { ObjectStore } from '../object-store/port';
-import { listApprovals } from '../releases/approvals';
+import { listApprovals, readApproval, type StoredApproval } from '../releases/approvals';
 import { listVersions, readManifest } from '../releases/manifest';
 import { FIRST_GENERATION, openRoute } from '../routes/document';
 import { decisionDigest } from '../signing/dsse';
@@ -34,6 +34,7 @@ export async function verifyEffects(scope: Scope, witnesses: readonly GatewayWit
     await tell(scope, keys.releaseManifest(scope.model, version), () => verifyRelease(scope, version));
     approvals += await verifyApprovals(scope, version);
   }
+  await verifyRecordedApprovals(scope);
   return routes + versions.length + approvals;
 }
 
@@ -96,9 +97,40 @@ async function verifyApprovals(scope: Scope, version: number): Promise<number> {
   for (const { key, approval } of approvals)
     await tell(scope, key, async () => {
       if (!approval) throw new SlipwayError('SIGNATURE_INVALID', 'it is no approval');
-      expectEntry(scope.chain, approval.audit, 'approval.recorded', decisionDigest(approval.envelope), 'approval');
+      verifyApproval(scope, approval, version);
     });
   return approvals.length;
+}
+
+/** The document and its entry say the same of the same release, and the person whom the entry names signed it. */
+function verifyApproval({ chain, trust, model }: Scope, { audit, envelope }: StoredApproval, version: number): void {
+  const entry = expectEntry(chain, audit, 'approval.recorded', decisionDigest(envelope), 'approval');
+  const { document, person } = trust.verify(envelope, {
+    payloadType: PAYLOAD_TYPES.approval,
+    role: 'approver',
+    project: projectOf(model),
+    at: new Date(entry.at),
+  });
+  const signed = readApproval(document);
+  if (signed?.release.model !== model || signed.release.version !== version)
+    throw new SlipwayError('APPROVAL_MISMATCH', 'it is an approval of another release');
+  if (entry.actor !== person || entry.data['decision'] !== signed.decision)
+    throw new SlipwayError('AUDIT_BROKEN', `entry ${entry.sequence} says otherwise than ${person} signed`);
+}
+
+/** An entry proves nobody's decision by itself: what was signed must be there too. */
+async function verifyRecordedApprovals(scope: Scope): Promise<void> {
+  const { store, model, chain } = scope;
+  for (const { entry } of chain.entries.values()) {
+    if (entry.kind !== 'approval.recorded') continue;
+    await tell(scope, keys.auditEntry(model, entry.sequence), async () => {
+      const { approval, release } = entry.data;
+      const version = (release as { version?: unknown } | undefined)?.version;
+      const isNamed = isDigest(approval) && typeof version === 'number';
+      if (!isNamed || !(await store.get(keys.approval(model, version, approval))))
+        throw new SlipwayError('AUDIT_BROKEN', 'the approval that it records is not there');
+    });
+  }
 }
 
 /** The entry that an effect names, when it is the one that announced this very effect. */
