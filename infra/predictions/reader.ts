@@ -185,12 +185,13 @@ function selectFrom(paths: readonly string[], columns: Readonly<Record<string, s
   return `SELECT ${empty.join(', ')} WHERE false`;
 }
 
-/** A gateway that restarts may log a row again, and a client may ask again: the first answer counts. */
+/** A gateway that restarts may log a row again, and a client may ask again: the first answer counts, and never a shadow's. */
 function predictionsOnce(sources: Sources): string {
   return `predictions AS (
     SELECT * FROM (${sources.predictions})
     WHERE event_time >= epoch_ms(${Math.trunc(sources.fromMs)}) AND event_time < epoch_ms(${Math.trunc(sources.toMs)})
-    QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY received_at, generation, arm) = 1)`;
+    QUALIFY row_number() OVER (PARTITION BY request_id
+      ORDER BY arm NOT IN ('champion', 'challenger'), received_at, generation, arm) = 1)`;
 }
 
 function newestLabels(sources: Sources, asOfMs: number): string {

@@ -12,7 +12,8 @@ export interface PredictionRow {
   readonly event_ms: number;
   readonly score: number | null;
   readonly generation?: number;
-  readonly arm?: 'champion' | 'challenger';
+  /** An arm, or the name of a shadow. */
+  readonly arm?: string;
   readonly release?: number;
   readonly status?: string;
   readonly paired_release?: number | null;
