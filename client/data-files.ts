@@ -2,6 +2,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type DuckDb, quoteName, quoteText, withDuckDb } from '../infra/data/duckdb';
+import type { FoundColumn } from '../infra/spec/guess-columns';
 import { SlipwayError } from '../workflows/domain/errors';
 import type { InputSignature } from '../workflows/domain/release';
 import type { PredictRow } from './predict';
@@ -20,6 +21,14 @@ export function readColumns(path: string): Promise<DataColumn[]> {
     const described = await db.rows<{ column_name: string; column_type: string }>(`DESCRIBE SELECT * FROM ${source}`);
     return described.map((row) => ({ name: row.column_name, type: row.column_type }));
   });
+}
+
+/** With whether values are missing, for a first spec. Throws as `readColumns`. */
+export async function findColumns(path: string): Promise<FoundColumn[]> {
+  const columns = await readColumns(path);
+  const counts = columns.map(({ name }, index) => `count(*) > count(${quoteName(name)}) AS m${index}`);
+  const [missing] = await inFile(path, (db, source) => db.rows(`SELECT ${counts.join(', ')} FROM ${source}`));
+  return columns.map((column, index) => ({ ...column, hasMissing: missing?.[`m${index}`] === true }));
 }
 
 export function isNumeric({ type }: DataColumn): boolean {

@@ -53,6 +53,23 @@ describe('the program', () => {
     expect(again.stderr).toContain('USAGE');
   });
 
+  it('writes the columns of data that is there into the spec', async () => {
+    writeFileSync(
+      join(folder, 'rows.csv'),
+      'id,at,age,plan,label\na,2024-01-01 10:00:00,3,,1\nb,2024-01-02 10:00:00,4,pro,0\n',
+    );
+    const ended = await slipway('init', '--model', 'retail/churn', '--data', 'rows.csv');
+    expect(ended.stdout).toContain('features: age (integer), plan (category)');
+    const { stdout } = await slipway('spec', 'check', 'model.yaml', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({
+      data: { id: 'id', eventTime: 'at' },
+      features: [
+        { name: 'age', nullable: false },
+        { name: 'plan', nullable: true },
+      ],
+    });
+  });
+
   it('names file, line and nearest key of a wrong spec, and exits with 2', async () => {
     await slipway('init', '--model', 'retail/churn');
     const text = readFileSync(join(folder, 'model.yaml'), 'utf8').replace('owner:', 'ownr:');
