@@ -20,6 +20,9 @@ export const MIN_DAY_ROWS = 30;
 const WHOLE_COVERAGE = 0.95;
 /** Labels travel in batches: so long in wall time a matured day may wait for them, however fast traffic is replayed. */
 export const LABEL_GRACE_MS = 5000;
+/** No rollout lasts longer; an event time that somebody made up may seem to say so. */
+export const MAX_DAYS = 400;
+const DAY_MS = 86_400_000;
 /** A day with less is left out: which labels are missing may depend on the label. */
 const LEAST_COVERAGE = 0.5;
 
@@ -40,15 +43,25 @@ export class MaturedDays {
 
   /** Days settled so far, oldest first; a later day waits for an earlier one. */
   async read(progress: Progress): Promise<PairedDay[]> {
-    for (const day of daysBetween(progress.firstMs, progress.untilMs)) {
+    const matured = this.maturedBy(progress);
+    // The grace of all of them runs from now, not from when their turn comes.
+    for (const day of matured) if (!this.firstSeenMs.has(day)) this.firstSeenMs.set(day, progress.nowMs);
+    for (const day of matured) {
       if (this.settled.has(day)) continue;
-      const maturedAtMs = spanOf(day).toMs + this.maturityMs;
-      if (maturedAtMs > progress.untilMs) break;
-      const rows = await this.rowsOf(day, progress, maturedAtMs);
+      const rows = await this.rowsOf(day, progress, this.maturesAtMs(day));
       if (!this.mayClose(day, rows, progress)) break;
       this.settled.set(day, this.judge(day, rows));
     }
     return [...this.settled.values()].filter((day) => day !== null);
+  }
+
+  private maturedBy({ firstMs, untilMs }: Progress): string[] {
+    const oldestMs = untilMs - this.maturityMs - MAX_DAYS * DAY_MS;
+    return daysBetween(Math.max(firstMs, oldestMs), untilMs).filter((day) => this.maturesAtMs(day) <= untilMs);
+  }
+
+  private maturesAtMs(day: string): number {
+    return spanOf(day).toMs + this.maturityMs;
   }
 
   private rowsOf(day: string, progress: Progress, maturedAtMs: number): Promise<PairedRows> {
@@ -66,7 +79,6 @@ export class MaturedDays {
 
   private mayClose(day: string, rows: PairedRows, progress: Progress): boolean {
     const firstSeenMs = this.firstSeenMs.get(day) ?? progress.nowMs;
-    this.firstSeenMs.set(day, firstSeenMs);
     const isWhole = rows.paired > 0 && rows.labels.length >= WHOLE_COVERAGE * rows.paired;
     return isWhole || progress.nowMs - firstSeenMs >= LABEL_GRACE_MS;
   }
