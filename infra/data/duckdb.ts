@@ -94,10 +94,10 @@ function wrap(connection: DuckDBConnection): DuckDb {
   const { DuckDBTypeId } = loadDuckDb();
   return {
     run: async (sql) => {
-      await connection.run(sql);
+      await withoutData(connection.run(sql));
     },
     rows: async <T extends Row>(sql: string) => {
-      const reader = await connection.runAndReadAll(sql);
+      const reader = await withoutData(connection.runAndReadAll(sql));
       const bigints = reader
         .columnTypes()
         .map((type) => type.typeId === DuckDBTypeId.BIGINT || type.typeId === DuckDBTypeId.HUGEINT);
@@ -108,8 +108,23 @@ function wrap(connection: DuckDBConnection): DuckDb {
           (row) => Object.fromEntries(row.map((cell, column) => [names[column]!, toCell(cell, bigints[column]!)])) as T,
         );
     },
-    columns: (sql) => readColumns(connection, sql),
+    columns: (sql) => withoutData(readColumns(connection, sql)),
   };
+}
+
+/** Errors that quote the value which they are about. */
+const QUOTES_DATA = /^(Conversion|Out of Range|Constraint) Error|^Invalid Input Error: (?!No magic bytes)/;
+
+/** What DuckDB stumbled over is somebody's data, which must not get into a history or a log line (invariant I10). */
+async function withoutData<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    const message = (error as { message?: unknown } | null)?.message;
+    if (typeof message !== 'string' || !QUOTES_DATA.test(message)) throw error;
+    // Its own error, stack and all, holds the value too, so it is no cause.
+    throw new Error(message.split('\n')[0]!.replace(/(["'])(?:(?!\1).)*\1/g, '$1…$1'));
+  }
 }
 
 function toCell(cell: unknown, bigint: boolean): Cell {
