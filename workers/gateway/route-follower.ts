@@ -7,15 +7,14 @@ import { SlipwayError } from '../../workflows/domain/errors';
 import type { ErrorCode } from '../../workflows/domain/errors';
 import type { ModelName } from '../../workflows/domain/names';
 import type { ReleaseRef } from '../../workflows/domain/release';
-import type { ArmName, Route } from '../../workflows/domain/route';
+import type { Route } from '../../workflows/domain/route';
 import { Breaker } from './breaker';
+import { buildServedModel, type LoadRelease } from './build-served-model';
 import type { GatewayMetrics } from './metrics';
 import type { Observations } from './observations';
 import type { ReleaseCache } from './release-cache';
 import type { CachedRoute, RouteCache } from './route-cache';
-import { ScopeKeys } from './scope-keys';
-import type { LoadedRelease } from './served-model';
-import { ServedModel } from './served-model';
+import type { LoadedRelease, ServedModel } from './served-model';
 
 export interface RouteFollowerOptions {
   readonly reader: RouteReader;
@@ -198,7 +197,7 @@ export class RouteFollower {
       }
     };
     const { route, digest, confirmedAtMs, breaker } = served;
-    const next = await this.build(route, digest, confirmedAtMs, breaker, load, (error) => !isPassing(error));
+    const next = await this.build(route, digest, { confirmedAtMs, breaker }, load, (error) => !isPassing(error));
     next.problem ??= problem;
     return next;
   }
@@ -237,7 +236,7 @@ export class RouteFollower {
     const breaker = new Breaker(followed.tripped.has(route.generation));
     const load = (ref: ReleaseRef): Promise<LoadedRelease> => this.options.releases.load(ref);
     const isCompromised = (error: unknown): boolean => compromisedKeyOf(error) !== null;
-    const next = await this.build(route, digest, asked.atMs, breaker, load, isCompromised);
+    const next = await this.build(route, digest, { confirmedAtMs: asked.atMs, breaker }, load, isCompromised);
     if (followed.opening?.digest !== digest) return;
     this.putInPlace(followed, next, asked.policy);
     const { generation, model } = route;
@@ -263,40 +262,15 @@ export class RouteFollower {
     followed.compromisedKey = null;
   }
 
-  private async build(
+  private build(
     route: Route,
     digest: Digest,
-    confirmedAtMs: number,
-    breaker: Breaker,
-    load: (ref: ReleaseRef) => Promise<LoadedRelease>,
-    mayLeaveOut: (error: unknown) => boolean,
+    state: Pick<ServedModel, 'confirmedAtMs' | 'breaker'>,
+    load: LoadRelease,
+    mayLeaveOut: (error: SlipwayError) => boolean,
   ): Promise<ServedModel> {
-    let problem: SlipwayError | null = null;
-    const orLeftOut = async (ref: ReleaseRef | undefined): Promise<LoadedRelease | null> => {
-      try {
-        return ref ? await load(ref) : null;
-      } catch (error) {
-        if (!(error instanceof SlipwayError) || !mayLeaveOut(error)) throw error;
-        problem = error;
-        return null;
-      }
-    };
-    const refOf = (name: ArmName): ReleaseRef | undefined => route.arms.find((arm) => arm.name === name)?.release;
-    const championRef = refOf('champion');
-    if (!championRef)
-      throw new SlipwayError('MODEL_NOT_READY', `generation ${route.generation} of ${route.model} has no champion`);
-    const [champion, challenger, ...tried] = await Promise.all([
-      load(championRef),
-      orLeftOut(refOf('challenger')),
-      ...route.shadows.map(({ release }) => orLeftOut(release)),
-    ]);
-    const shadows = route.shadows.flatMap(({ name, sample }, index) => {
-      const release = tried[index];
-      return release ? [{ name, sample, release }] : [];
-    });
-    const scope = ScopeKeys.scopeOf(route.rollout, route.generation);
-    const observer = this.options.observations.open(route.model, route.generation, scope);
-    return new ServedModel(route, digest, champion, challenger, shadows, observer, breaker, confirmedAtMs, problem);
+    const { observations } = this.options;
+    return buildServedModel({ route, digest, ...state, observations, load, mayLeaveOut });
   }
 
   /** The challenger stays out until the store confirms the route: a disk knows nothing of what happened since. */
@@ -311,7 +285,13 @@ export class RouteFollower {
     };
     const breaker = new Breaker(followed.tripped.has(cached.route.generation));
     try {
-      followed.served = await this.build(cached.route, cached.digest, -Infinity, breaker, reopen, () => true);
+      followed.served = await this.build(
+        cached.route,
+        cached.digest,
+        { confirmedAtMs: -Infinity, breaker },
+        reopen,
+        () => true,
+      );
     } catch (error) {
       this.refused(cached.route.model, followed, error);
     }
