@@ -32,6 +32,8 @@ import type { LifecycleInput, LifecycleResult } from './lifecycle.messages';
 import { setKeyword } from './search-attributes';
 import { versioned } from './versioning';
 
+const OFFER_AGAIN_MS = 24 * 3_600_000;
+
 interface Ended {
   readonly outcome: RunOutcome;
   readonly detail: string;
@@ -205,7 +207,17 @@ async function handOver(run: LifecycleRun, release: ReleaseRef): Promise<Ended |
 async function waitForRollout(run: LifecycleRun, release: ReleaseRef): Promise<Ended> {
   run.detail = `Release ${release.version} is being rolled out; waits for its end.`;
   run.story.show();
-  await condition(() => run.rolloutEnded !== null);
+  const isOver = (): boolean => run.rolloutEnded !== null;
+  // A deployment that was terminated forgets what waited in its queue: it is offered again, which changes nothing where it is known.
+  while (
+    !(await condition(isOver, OFFER_AGAIN_MS, { summary: 'ask daily whether the deployment still has the release' }))
+  ) {
+    const { request } = run;
+    await run.irreversible.handOver(`Ask deployment/${request.model} whether it still has release ${release.version}`, {
+      request,
+      release,
+    });
+  }
   return endOfRollout(run);
 }
 

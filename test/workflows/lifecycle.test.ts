@@ -125,7 +125,8 @@ describe('lifecycle', () => {
     await endRollout(handle, request);
     expect(((await handle.result()) as RunResult).outcome).toBe('promoted');
     const { events } = await handle.fetchHistory();
-    expect(events!.filter((event) => event.timerStartedEventAttributes).length).toBe(1);
+    const timers = events!.flatMap((event) => event.timerStartedEventAttributes ?? []);
+    expect(timers.map((timer) => Number(timer.startToFireTimeout!.seconds))).toEqual([(7 * DAY_MS) / 1000, 86_400]);
   });
 
   it('expires when approvals do not come in time, and records who is missing', async () => {
@@ -307,6 +308,20 @@ describe('lifecycle', () => {
     await handle.executeUpdate<Receipt, [Envelope]>(cancelRunUpdate, { args: [fakeCommand(world.model, 'cancelRun')] });
     expect((await handle.result()) as RunResult).toMatchObject({ outcome: 'cancelled', version: 1 });
     expect(world.withdrawn).toEqual([releaseRef(world.model, 1).digest]);
+  });
+
+  it('offers its release again each day, should the deployment have lost it', async () => {
+    const world = bench.world();
+    world.script.plan = { approvalsRequired: 0 };
+    const { handle, request } = await startRun(world);
+    await eventually(
+      () => bench.lifecycleStatus(request),
+      (status) => status.detail.includes('waits for its end'),
+    );
+    await env.sleep(2.5 * DAY_MS);
+    expect(world.calls.filter((call) => call === 'handOver')).toHaveLength(3);
+    await endRollout(handle, request);
+    expect(((await handle.result()) as RunResult).outcome).toBe('promoted');
   });
 
   it('rejects a malformed envelope without a trace in the history', async () => {

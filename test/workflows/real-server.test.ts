@@ -149,6 +149,22 @@ describe('hand-over', () => {
   });
 });
 
+it('loses no update at continue-as-new: whoever sends commands all the while gets an answer to each', async () => {
+  await bench.startWorkers();
+  const world = await bench.deployed();
+  const answers: Receipt[] = [];
+  let over = false;
+  const sender = (async () => {
+    while (!over) answers.push(await bench.command(world.model, 'resume'));
+  })();
+  for (const version of [3, 4, 5]) await bench.release(releaseRef(world.model, version));
+  expect(await ended(world, 3)).toEqual(['promoted', 'promoted', 'promoted']);
+  over = true;
+  await sender;
+  expect(answers.length).toBeGreaterThan(5);
+  expect(answers.filter(({ accepted, detail }) => !accepted && detail !== 'no rollout is in progress')).toEqual([]);
+});
+
 it('ends as cancelled when Temporal is asked to cancel, after taking back what it did', async () => {
   await bench.startWorkers();
   const world = bench.world();
