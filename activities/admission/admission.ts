@@ -11,6 +11,7 @@ import { asRefusal, digestOfAnything } from '../../infra/audit/refusals';
 import { canonicalBytes, digestOfJson } from '../../infra/object-store/digest';
 import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
 import { admitSigned, type CommandPorts } from './command';
+import { wasPromoted } from './promoted';
 import { checkRequest, checkRunIsNew, planRun, writeRequest } from './run-record';
 
 export interface AdmissionPorts extends CommandPorts {
@@ -142,8 +143,22 @@ function refusalOf(error: unknown): { accepted: false; code: SlipwayError['code'
   return { accepted: false, code, detail: message };
 }
 
-/** The first outcome stands: a run ends once. */
-async function finishRun(ports: AdmissionPorts, input: Parameters<AdmissionActivities['finishRun']>[0]): Promise<void> {
+type FinishInput = Parameters<AdmissionActivities['finishRun']>[0];
+
+/**
+ * The first outcome stands: a run ends once. That its release was promoted it knows from a signal, which anybody who reaches Temporal may
+ * send: the log must hold the route that did it. Throws COMMAND_REFUSED, and records that the run failed, where it does not.
+ */
+async function finishRun(ports: AdmissionPorts, input: FinishInput): Promise<void> {
+  const { request, outcome, version } = input;
+  if (outcome !== 'promoted' || (version !== null && (await wasPromoted(ports, request.model, version))))
+    return recordEnd(ports, input);
+  const detail = `the log holds no route that made release ${version ?? 'none'} the champion`;
+  await recordEnd(ports, { ...input, outcome: 'failed', detail, code: 'COMMAND_REFUSED' });
+  throw new SlipwayError('COMMAND_REFUSED', detail);
+}
+
+async function recordEnd(ports: AdmissionPorts, input: FinishInput): Promise<void> {
   const { request, outcome, detail, version, code = null } = input;
   await ports.audit.append(request.model, {
     id: auditIds.runFinished(request.run),

@@ -145,17 +145,17 @@ describe('a run is admitted', () => {
     await activities.admitRun({ request, command: runCommand(request) });
     const later = { ...request, requestedAt: '2001-03-01T00:10:00.000Z' };
     expect(await admit(runCommand(later, testKeys.developer, { nonce: 'nonce-2' }), later)).toBe('person:developer');
-    await activities.finishRun({ request, outcome: 'promoted', detail: 'serves', version: 1 });
+    await activities.finishRun({ request, outcome: 'rejected', detail: 'no', version: 1 });
     expect(await admit(runCommand(request))).toBe('COMMAND_REPLAYED');
     expect(await admit(runCommand(request, testKeys.developer, { nonce: 'nonce-3' }))).toBe('COMMAND_REPLAYED');
   });
 
   it('and finishes once: a second outcome changes nothing', async () => {
-    await activities.finishRun({ request, outcome: 'promoted', detail: 'serves', version: 1 });
+    await activities.finishRun({ request, outcome: 'rejected', detail: 'no', version: 1 });
     await activities.finishRun({ request, outcome: 'failed', detail: 'late', version: null });
     expect(
       JSON.parse(Buffer.from((await workspace.store.get(keys.runResult(MODEL, request.run)))!).toString()),
-    ).toMatchObject({ outcome: 'promoted', version: 1 });
+    ).toMatchObject({ outcome: 'rejected', version: 1 });
     expect(await kinds(workspace)).toEqual(['run.finished process:control']);
   });
 });
