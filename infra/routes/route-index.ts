@@ -5,12 +5,15 @@ import type { RouteIndex } from '../../workflows/domain/route';
 import { canonicalBytes } from '../object-store/digest';
 import type { ObjectStore } from '../object-store/port';
 
-const indexSchema = z.object({ generations: z.record(z.string(), z.number().int().min(1)) });
+/** Keys have room for twelve digits; a hint beyond is noise. */
+const MAX_GENERATION = 999_999_999_999;
+const generation = z.number().int().min(1).max(MAX_GENERATION);
+const indexSchema = z.object({ generations: z.record(z.string(), z.unknown()) });
 const noHint: RouteIndex = { generations: {} };
 /** Two writers of different models may replace each other's hint; each looks again so often. */
 const attempts = 4;
 
-/** The hint; empty where it is missing or malformed, since nobody may depend on it. */
+/** The hint; empty where it is missing or malformed, and without the entries that are, since nobody may depend on it. */
 export async function readRouteIndex(store: ObjectStore): Promise<RouteIndex> {
   const bytes = await store.get(keys.routeIndex);
   if (!bytes) return noHint;
@@ -19,7 +22,10 @@ export async function readRouteIndex(store: ObjectStore): Promise<RouteIndex> {
     if (!parsed.success) return noHint;
     return {
       generations: Object.fromEntries(
-        Object.entries(parsed.data.generations).filter(([model]) => parseModelName(model)),
+        Object.entries(parsed.data.generations).flatMap(([model, value]) => {
+          const hint = generation.safeParse(value);
+          return parseModelName(model) && hint.success ? [[model, hint.data] as const] : [];
+        }),
       ),
     };
   } catch {
