@@ -1,5 +1,6 @@
 import {
   allHandlersFinished,
+  ApplicationFailure,
   CancellationScope,
   condition,
   continueAsNew,
@@ -13,7 +14,8 @@ import { rollOut } from './deployment-rollout';
 import { recover } from './deployment-recovery';
 import { Deployment } from './deployment-state';
 import type { DeploymentInput } from './deployment.messages';
-import { SEARCH_ATTRIBUTES } from './domain/names';
+import type { ErrorCode } from './domain/errors';
+import { type ModelName, SEARCH_ATTRIBUTES, workflowIds } from './domain/names';
 import { setKeyword } from './search-attributes';
 import { versioned } from './versioning';
 
@@ -25,6 +27,7 @@ setWorkflowOptions(versioned('AUTO_UPGRADE'), deployment);
  * waits for a release, rolls it out, and continues as new with what waits. Commands are served all the while.
  */
 export async function deployment(input: DeploymentInput): Promise<never> {
+  refuseSecond(input.model);
   const current = new Deployment(input);
   receiveCommands(current);
   upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.model, current.model)]);
@@ -34,6 +37,14 @@ export async function deployment(input: DeploymentInput): Promise<never> {
   // An accepted update that was not answered would be lost at continue-as-new.
   await condition(() => current.inbox.idle && allHandlersFinished());
   return await continueAsNew<typeof deployment>(current.carryOver());
+}
+
+/** Temporal allows one workflow of an id: under another id there would be two committers, each believing in what it had written last. */
+function refuseSecond(model: ModelName): void {
+  const { workflowId } = workflowInfo();
+  if (workflowId === workflowIds.deployment(model)) return;
+  const detail = `the deployment of ${model} is ${workflowIds.deployment(model)}, not ${workflowId}`;
+  throw ApplicationFailure.nonRetryable(detail, 'COMMAND_REFUSED' satisfies ErrorCode);
 }
 
 /** Returns when a rollout ended, or when the history has grown so long by commands alone that a new run must begin. */
