@@ -97,6 +97,63 @@ describe('I4: rollback needs only the control worker', () => {
   });
 });
 
+describe('what the Temporal UI shows', () => {
+  const detailsOf = async (workflowId: string): Promise<string> => {
+    const metadata = await server.client.workflow.getHandle(workflowId).query('__temporal_workflow_metadata');
+    return (metadata as { currentDetails: string }).currentDetails;
+  };
+
+  it('of a run that waits: for what, for whom, until when, and how to end the wait', async () => {
+    await bench.startWorkers();
+    const world = bench.world();
+    const request = world.request();
+    const handle = await bench.startLifecycle(request);
+    await eventually(
+      () => bench.lifecycleStatus(request),
+      ({ stage }) => stage === 'awaiting-approval',
+    );
+    const details = await detailsOf(handle.workflowId);
+    expect(details).toContain(`## Release 1 of ${world.model} waits for 2 approvals`);
+    expect(details).toContain('0 of 2 approvals are in');
+    expect(details).toContain(`\`slipway approve ${world.model} --run ${request.run} --key KEY\``);
+    expect(details).toContain('**pass** · auc at least 0.6');
+    await handle.terminate();
+  });
+
+  it('of a rollout: its step, its share, its verdicts, and how to take it back', async () => {
+    await bench.startWorkers();
+    const world = await bench.deployed((it) => {
+      it.script.canary = ({ step }) => (step === 0 ? canaryReport('pass') : untilCancelled());
+    });
+    await bench.release(releaseRef(world.model, 3));
+    const details = await eventually(
+      () => detailsOf(workflowIds.deployment(world.model)),
+      (shown) => shown.includes('step 2 of 3: **50 % of callers**'),
+    );
+    expect(details).toContain(`## Release 2 serves ${world.model}`);
+    expect(details).toContain('### Release 3 is on trial');
+    expect(details).toContain('**pass** · errors: errors is pass');
+    expect(details).toContain(`Take it back: \`slipway rollback ${world.model}\``);
+    await bench.command(world.model, 'abort');
+  });
+
+  it('of an activity: a sentence', async () => {
+    await bench.startWorkers();
+    const world = await bench.deployed();
+    await bench.release(releaseRef(world.model, 3));
+    const { runId } = await server.client.workflow.getHandle(workflowIds.deployment(world.model)).describe();
+    await ended(world);
+    const { events } = await server.client.workflow
+      .getHandle(workflowIds.deployment(world.model), runId)
+      .fetchHistory();
+    const summaries = events!
+      .filter((event) => event.activityTaskScheduledEventAttributes)
+      .map((event) => JSON.parse(Buffer.from(event.userMetadata!.summary!.data!).toString('utf8')) as string);
+    expect(summaries).toContain('Commit generation 3: 10 % of callers to release 3');
+    expect(summaries.every((summary) => summary.length > 10)).toBe(true);
+  });
+});
+
 describe('hand-over', () => {
   it('starts the deployment with the first release, and the run hears how its rollout ended', async () => {
     await bench.startWorkers();
