@@ -8,6 +8,7 @@ import { connectTemporal } from '../../infra/temporal/connection';
 import { ensureNamespace } from '../../infra/temporal/namespace';
 import { registerSearchAttributes } from '../../infra/temporal/search-attributes';
 import { ensureWorkspace } from '../../infra/workspace/workspace';
+import { guarded } from '../../workers/stack/guard';
 
 export const ROLES = ['control', 'compute', 'gpu'] as const;
 export type Role = (typeof ROLES)[number] | 'gateway';
@@ -113,7 +114,9 @@ function keepAlive(argv: string[], env: NodeJS.ProcessEnv, logFile: string): Kee
   let deaths = 0;
   let exited: Promise<void> = Promise.resolve();
   const start = (): ChildProcess => {
-    const child = spawn(argv[0]!, argv.slice(1), { env, stdio: ['pipe', 'pipe', 'pipe'] });
+    // The guard ends it when this process is gone, however that ended.
+    const [program, ...args] = guarded(argv);
+    const child = spawn(program, args, { env, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });
     exited = new Promise((done) =>
