@@ -5,7 +5,6 @@ import { parseSpec } from '../infra/spec/parse';
 import { lifecycleStart } from '../infra/temporal/start-options';
 import type { Digest } from '../workflows/domain/digest';
 import { SlipwayError } from '../workflows/domain/errors';
-import { keys } from '../workflows/domain/keys';
 import { type Cause, type ModelName, workflowIds } from '../workflows/domain/names';
 import type { ImportedModel, RunRequest, RunResult, Step } from '../workflows/domain/run';
 import { runId, runIdentityText, runIdPrefix } from '../workflows/domain/run-identity';
@@ -169,11 +168,6 @@ export async function runStatus(ports: ClientPorts, model: ModelName, run: strin
       throw new SlipwayError('NOT_FOUND', `no run ${run} of ${model}`, { cause: error });
     throw error;
   }
-}
-
-/** Folder of a run's objects, for messages. */
-export function runFolder(model: ModelName, run: string): string {
-  return `${keys.runs(model)}${run}/`;
 }
 
 function normalizeInstant(text: string | undefined): string | undefined {

@@ -203,11 +203,7 @@ describe('parseSpec, contradictions', () => {
       '- name: ORDER',
       'features[1].name: expected a column other than data.id; an id says nothing about other rows',
     ],
-    [
-      '- name: country',
-      '- name: score',
-      'features[1].name: expected another name; score is what the answer is called',
-    ],
+    ['- name: country', '- name: score', 'features[1].name: expected another name; score is what the answer is called'],
     [
       '- name: country',
       '- name: placed',
