@@ -4,6 +4,7 @@ import type { ModelName } from '../../../workflows/domain/names';
 import type { DeploymentStatus } from '../../../workflows/deployment.messages';
 import type { ListedRun } from '../../run-list';
 import type { SlipwayClient } from '../../slipway-client';
+import { describeError } from '../errors';
 import { withExample } from '../examples';
 import { formatTable, shortDigest } from '../output';
 import { drawRun, drawVerdict } from '../run-picture';
@@ -39,7 +40,7 @@ async function statusOfAll(session: Session, client: SlipwayClient): Promise<voi
   const all = await Promise.all(
     models.map(async (model) => ({
       model,
-      deployment: await client.deploymentStatus(model),
+      ...(await deploymentOf(client, model)),
       newest: (await client.listRuns(model))[0] ?? null,
     })),
   );
@@ -53,13 +54,26 @@ async function statusOfAll(session: Session, client: SlipwayClient): Promise<voi
     );
     return;
   }
-  const rows = all.map(({ model, deployment, newest }) => [
+  const rows = all.map(({ model, deployment, problem, newest }) => [
     model,
-    serving(deployment),
+    problem === null ? serving(deployment) : `unknown: ${problem}`,
     trial(deployment),
     newest ? `${newest.request.run} ${outcomeOf(newest)}` : '-',
   ]);
   session.result(all, formatTable(['MODEL', 'SERVES', 'ON TRIAL', 'NEWEST RUN'], rows));
+}
+
+/** One deployment that cannot answer, because its workflow meets a defect, must not hide the other models. */
+async function deploymentOf(
+  client: SlipwayClient,
+  model: ModelName,
+): Promise<{ deployment: DeploymentStatus | null; problem: string | null }> {
+  try {
+    return { deployment: await client.deploymentStatus(model), problem: null };
+  } catch (error) {
+    if (describeError(error).code !== 'INTERNAL') throw error;
+    return { deployment: null, problem: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 async function statusOfModel(session: Session, client: SlipwayClient, model: ModelName): Promise<void> {
