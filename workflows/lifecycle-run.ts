@@ -44,7 +44,9 @@ export class LifecycleRun {
   readonly irreversible: Summarised<
     Pick<LifecycleControlActivities, 'registerRelease' | 'handOver' | 'withdrawRelease'>
   >;
-  readonly compute: Summarised<LifecycleComputeActivities>;
+  readonly compute: Summarised<Omit<LifecycleComputeActivities, 'judgeGates'>>;
+  /** Light, but needs no control key. */
+  readonly judging: Summarised<Pick<LifecycleComputeActivities, 'judgeGates'>>;
 
   stage: Stage = 'admitting';
   detail = '';
@@ -69,6 +71,7 @@ export class LifecycleRun {
     this.control = activitiesOf('storeCall', { divisor });
     this.irreversible = activitiesOf('irreversible', { divisor });
     this.compute = activitiesOf('dataJob', { divisor, queue: TASK_QUEUES.compute });
+    this.judging = activitiesOf('storeCall', { divisor, queue: TASK_QUEUES.compute });
     this.story = new Story(() => describeRun(this.status(), this.request, this.plan));
   }
 

@@ -125,7 +125,7 @@ async function evaluateModel(run: LifecycleRun, ingest: IngestResult, training: 
 
 async function judge(run: LifecycleRun, evaluation: EvaluateResult): Promise<JudgedGates> {
   run.enter('judging', 'Applies the gates of the spec to the evidence.');
-  const judged = await run.compute.judgeGates('Apply the gates of the spec to the evidence', {
+  const judged = await run.judging.judgeGates('Apply the gates of the spec to the evidence', {
     request: run.request,
     evaluation,
   });

@@ -1,7 +1,6 @@
 import { access, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Context } from '@temporalio/activity';
 import type { Digest } from '../../workflows/domain/digest';
 import { SlipwayError } from '../../workflows/domain/errors';
 import { keys } from '../../workflows/domain/keys';
@@ -17,6 +16,7 @@ import type { ModelSpec } from '../../workflows/domain/spec';
 import type { LifecycleComputeActivities } from '../../workflows/lifecycle.activities';
 import { canonicalBytes, digestOfJson } from '../../infra/object-store/digest';
 import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
+import { type ActivityScope, withHeartbeat } from '../../infra/process/activity-scope';
 import { nodeEntry, runChild } from '../../infra/process/supervised-child';
 import {
   JOB_FILE,
@@ -54,25 +54,28 @@ const OUTPUT_BYTES = 65_536;
  */
 export function createIngestActivities(ports: IngestPorts): Pick<LifecycleComputeActivities, 'ingest'> {
   return {
-    ingest: async ({ request }) => {
-      const kept = await findKept(ports.store, request);
-      if (kept) return keep(ports.store, request, kept); // Under this run as well: the next attempt looks here.
-      const holdout = request.imported?.holdout;
-      const declared = await ports.blobs.getJson<ModelSpec>(request.spec);
-      const spec = holdout ? { ...declared, data: { ...declared.data, ...holdout } } : declared;
-      const folder = await makeFolder(ports.workFolder ?? tmpdir());
-      try {
-        const report = await runJob(
-          folder,
-          { spec, asOf: request.asOf, holdoutOnly: holdout !== undefined },
-          ports.limits ?? DEFAULT_LIMITS,
-        );
-        return await keep(ports.store, request, await publish(ports.blobs, request, folder, report));
-      } finally {
-        await rm(folder, { recursive: true, force: true });
-      }
-    },
+    ingest: ({ request }) => withHeartbeat((scope) => ingest(ports, request, scope)),
   };
+}
+
+async function ingest(ports: IngestPorts, request: RunRequest, scope: ActivityScope): Promise<IngestResult> {
+  const kept = await findKept(ports.store, request);
+  if (kept) return keep(ports.store, request, kept); // Under this run as well: the next attempt looks here.
+  const holdout = request.imported?.holdout;
+  const declared = await ports.blobs.getJson<ModelSpec>(request.spec);
+  const spec = holdout ? { ...declared, data: { ...declared.data, ...holdout } } : declared;
+  const folder = await makeFolder(ports.workFolder ?? tmpdir());
+  try {
+    const report = await runJob(
+      folder,
+      { spec, asOf: request.asOf, holdoutOnly: holdout !== undefined },
+      ports.limits ?? DEFAULT_LIMITS,
+      scope,
+    );
+    return await keep(ports.store, request, await publish(ports.blobs, request, folder, report));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /** Names what the result depends on besides the source itself, which an as-of date stands for. */
@@ -113,10 +116,10 @@ async function runJob(
   folder: string,
   what: Pick<IngestJob, 'spec' | 'asOf' | 'holdoutOnly'>,
   limits: IngestLimits,
+  scope: ActivityScope,
 ): Promise<IngestReport> {
   const job: IngestJob = { ...what, threads: limits.threads, memoryMb: Math.floor((limits.memoryMb * 2) / 3) };
   await writeFile(join(folder, JOB_FILE), JSON.stringify(job));
-  const scope = activityScope();
   scope.heartbeat({ stage: 'opening' });
   const outcome = await runChild({
     argv: [...nodeEntry(join(__dirname, `ingest-entry${__filename.endsWith('.ts') ? '.ts' : '.js'}`)), folder],
@@ -130,16 +133,6 @@ async function runJob(
   if (outcome.signal !== null)
     throw new SlipwayError('DATA_UNREADABLE', `${what.spec.data.source}: the reader was ended by ${outcome.signal}`);
   throw new Error(`ingest ended with exit code ${outcome.exitCode}: ${outcome.stderr.slice(-2_000)}`);
-}
-
-/** Heartbeat and cancellation of the activity that runs; nothing where none does (tests, tools). */
-function activityScope(): { heartbeat: (details: unknown) => void; signal: AbortSignal | undefined } {
-  try {
-    const context = Context.current();
-    return { heartbeat: (details) => context.heartbeat(details), signal: context.cancellationSignal };
-  } catch {
-    return { heartbeat: () => undefined, signal: undefined };
-  }
 }
 
 async function publish(

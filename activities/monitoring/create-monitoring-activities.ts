@@ -7,6 +7,7 @@ import type { ObservationDocument } from '../../workflows/domain/observation';
 import type { Profile } from '../../workflows/domain/profile';
 import type { ReleaseRef } from '../../workflows/domain/release';
 import type { ModelSpec } from '../../workflows/domain/spec';
+import { withHeartbeat } from '../../infra/process/activity-scope';
 import type { AuditLog } from '../../infra/audit/port';
 import { coolingUntil } from '../../infra/monitor/cooldown';
 import { canonicalBytes } from '../../infra/object-store/digest';
@@ -40,7 +41,7 @@ export function createLookActivities(ports: LookPorts): MonitorComputeActivities
   return {
     look: async ({ model, asOf, look }) => {
       const existing = await readJson<LookRecord>(ports.store, keys.monitorLook(model, look));
-      const record = existing ?? (await lookAt(ports, model, asOf, look));
+      const record = existing ?? (await withHeartbeat(() => lookAt(ports, model, asOf, look)));
       const isMine =
         existing !== null || (await ports.store.create(keys.monitorLook(model, look), canonicalBytes(record)));
       const kept = isMine ? record : (await readJson<LookRecord>(ports.store, keys.monitorLook(model, look)))!;
