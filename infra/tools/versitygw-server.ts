@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { appendFileSync, mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -53,6 +53,7 @@ function launch(binary: string, port: number, folder: string): ChildProcess {
     string,
   ];
   for (const path of [iam, versions, data]) mkdirSync(path, { recursive: true });
+  const log = openSync(join(folder, 'versitygw.log'), 'a');
   const child = spawn(
     binary,
     ['--port', `127.0.0.1:${port}`, '--iam-dir', iam, '--quiet', 'posix', '--versioning-dir', versions, data],
@@ -62,10 +63,10 @@ function launch(binary: string, port: number, folder: string): ChildProcess {
         ROOT_ACCESS_KEY: developmentKey.AWS_ACCESS_KEY_ID,
         ROOT_SECRET_KEY: developmentKey.AWS_SECRET_ACCESS_KEY,
       },
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'ignore', log],
     },
   );
-  child.stderr?.on('data', (chunk: Buffer) => appendFileSync(join(folder, 'versitygw.log'), chunk));
+  closeSync(log);
   return child;
 }
 
