@@ -72,12 +72,18 @@ export async function prepareDecision(
   };
 }
 
+/** Throws APPROVAL_LATE where the run ended: a workflow that is closed can refuse nothing itself. */
 export async function sendDecision(ports: ClientPorts, prepared: PreparedDecision): Promise<Receipt> {
   const handle = ports.temporal.workflow.getHandle(prepared.workflowId);
-  return handle.executeUpdate<Receipt, [Envelope]>(prepared.update, {
-    args: [prepared.envelope],
-    updateId: randomUUID(),
-  });
+  try {
+    return await handle.executeUpdate<Receipt, [Envelope]>(prepared.update, {
+      args: [prepared.envelope],
+      updateId: randomUUID(),
+    });
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+    throw new SlipwayError('APPROVAL_LATE', `run ${prepared.run} has ended`, { cause: error });
+  }
 }
 
 /** The way of the Temporal UI and CLI: no receipt; what became of it is in the run's status and in the audit log. */

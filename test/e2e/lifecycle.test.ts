@@ -100,6 +100,9 @@ describe.each(['fs', 's3'] as const)('a lifecycle by the command line, on %s', (
     expect(await fleet.client.waitForRun(MODEL, id)).toMatchObject({ outcome: 'promoted', version: 1 });
     const status = await json<{ deployment: { champion: { version: number } } }>('status', MODEL);
     expect(status.deployment.champion.version).toBe(1);
+    const late = await slipway('approve', MODEL, '--key', 'approver-1', '--run', id);
+    expect(`${late.stdout}${late.stderr}`).toContain('APPROVAL_LATE');
+    expect(late.code).toBe(4);
   }, 120_000);
 
   it('answers predictions through the gateway', async () => {
