@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { keys } from '../../../../workflows/domain/keys';
+import type { TrainResult } from '../../../../workflows/domain/run';
 import type { StartedRun } from '../../../runs';
 import {
   approveTwice,
@@ -18,23 +20,23 @@ const AS_OF = '2001-03-01T00:00:00Z';
  * model must come out to the byte as without, and the outcome too.
  */
 export async function challenger(demo: Demo): Promise<void> {
-  const { ledger, client, traffic } = demo;
+  const { ledger, traffic } = demo;
   ledger.begin(
     '3. A challenger: more features and the late rate at the origin; killed while it trains and while it is on trial',
   );
   const killed = await startSpec(demo, 'challenger.yaml', AS_OF);
-  const pause = 1_000 + Math.floor(demo.random() * 2_500);
-  await untilTraining(demo, killed);
-  await sleep(pause);
-  const stage = (await client.runStatus(MODEL, killed.run)).stage;
+  await untilCheckpoint(demo, killed);
+  const pauseMs = Math.floor(demo.random() * 250);
+  await sleep(pauseMs);
   const back = await demo.stack.kill('gpu');
-  ledger.must(
-    'SIGKILL of the GPU worker hit the training',
-    stage === 'training',
-    `${pause} ms into it; another worker after ${back} ms`,
-  );
   const status = await untilApprovalOrEnd(demo, killed);
-  ledger.must('the run went on and passed its gates', status.stage === 'awaiting-approval', status.stage);
+  const resumed = await resumedFromEpoch(demo, killed);
+  ledger.must(
+    'SIGKILL of the GPU worker hit the training, which went on from its checkpoint',
+    resumed > 0,
+    `${pauseMs} ms after the first checkpoint; another worker after ${back} ms; went on from epoch ${resumed}`,
+  );
+  ledger.must('the run passed its gates', status.stage === 'awaiting-approval', status.stage);
   await sameModelUndisturbed(demo, status.release?.version ?? 0);
 
   await approveTwice(demo, killed);
@@ -57,8 +59,20 @@ export async function challenger(demo: Demo): Promise<void> {
   );
 }
 
-async function untilTraining(demo: Demo, run: StartedRun): Promise<void> {
-  while (['admitting', 'ingesting'].includes((await demo.client.runStatus(MODEL, run.run)).stage)) await sleep(50);
+async function untilCheckpoint(demo: Demo, run: StartedRun): Promise<void> {
+  const deadline = Date.now() + 120_000;
+  while ((await demo.client.store.list(keys.checkpoints(MODEL, run.run), { limit: 1 })).length === 0) {
+    if (Date.now() > deadline) throw new Error(`run ${run.run} wrote no checkpoint within 120 s`);
+    await sleep(20);
+  }
+}
+
+/** Epoch that the training which counts began at: 0 where nothing interrupted it. */
+async function resumedFromEpoch(demo: Demo, run: StartedRun): Promise<number> {
+  const [step] = await demo.client.store.list(keys.runStep(MODEL, run.run, 'train', '').replace(/\.json$/, ''));
+  const bytes = step ? await demo.client.store.get(step) : null;
+  if (!bytes) return 0;
+  return (JSON.parse(Buffer.from(bytes).toString()) as Pick<TrainResult, 'resumedFromEpoch'>).resumedFromEpoch;
 }
 
 /** Trains the same snapshot, spec and seed once more, without a kill. */

@@ -26,8 +26,10 @@ export interface Demo {
   readonly marks: { readonly atMs: number; readonly label: string }[];
 }
 
-/** Wall time that a replayed day takes at least, so that watchers see a rollout in steps. */
+/** Wall time that a replayed day takes at least. */
 export const MS_PER_DAY = 350;
+/** On trial a day takes longer: watchers look each second, and a killed one is missed only after its heartbeat time-out. */
+const MS_PER_DAY_ON_TRIAL = 1_500;
 const RUN_TIMEOUT_MS = 180_000;
 
 /** Waits until a run wants an approval or ended. */
@@ -63,7 +65,7 @@ export async function approveTwice(demo: Demo, run: StartedRun): Promise<void> {
 export async function playUntilEnded(demo: Demo, run: StartedRun, untilMs: number): Promise<RunResult | null> {
   let ended: RunResult | null = null;
   const waiting = demo.client.waitForRun(MODEL, run.run).then((result) => (ended = result));
-  await demo.traffic.play(untilMs, () => ended !== null, MS_PER_DAY);
+  await demo.traffic.play(untilMs, () => ended !== null, MS_PER_DAY_ON_TRIAL);
   return Promise.race([waiting, sleep(20_000).then(() => null)]);
 }
 
