@@ -80,7 +80,8 @@ export function decideLook({ spec, report, state, coolingUntil }: DecisionInput)
     return { decision: 'retrain', detail };
   }
   const checks = [...report.dataQuality, ...report.drift, report.calibration];
-  const measured = checks.filter(({ outcome }) => outcome !== 'inconclusive');
+  // That requests came in well formed says nothing yet of the model: drift or calibration must have been measured.
+  const measured = [...report.drift, report.calibration].filter(({ outcome }) => outcome !== 'inconclusive');
   if (report.dataQuality.length === 0 || measured.length === 0)
     return {
       decision: 'not-measurable',

@@ -69,6 +69,15 @@ describe('decision of a look', () => {
     expect(decideLook({ spec, report, state: { streaks: {} }, coolingUntil: null }).decision).toBe('not-measurable');
   });
 
+  it('I5: never calls a model healthy because requests were well formed, while nothing was measured of it', () => {
+    const report = {
+      dataQuality: [verdict('volume', 'pass')],
+      drift: [verdict('drift:distance', 'inconclusive')],
+      calibration: verdict('calibration', 'inconclusive'),
+    };
+    expect(decideLook({ spec, report, state: { streaks: {} }, coolingUntil: null }).decision).toBe('not-measurable');
+  });
+
   it('starts anew with another release', () => {
     const before = stateAfter([[0, 'fail']]);
     const report = { release: 2, drift: [], calibration: verdict('calibration', 'fail'), rows: 10 };
