@@ -2,7 +2,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { StoreConfig } from '../../infra/config/config';
-import type { WriterTask } from './store-writer';
+import type { RaceTask, WriterTask } from './store-writer';
 
 const entry = [process.execPath, '--require', require.resolve('tsx/cjs'), join(__dirname, 'store-writer.ts')];
 
@@ -27,13 +27,15 @@ export function spawnWriter(config: StoreConfig, task: WriterTask, setup = ':'):
   return { child, output };
 }
 
-/** Starts racing writers, lets them go when all are ready, and gives what each was told it won. */
-export async function raceWriters(config: StoreConfig, tasks: readonly WriterTask[]): Promise<[string, string][]> {
+/** Starts racing writers and lets them go together at each key, another one first each time; gives what each was told it won. */
+export async function raceWriters(config: StoreConfig, tasks: readonly RaceTask[]): Promise<[string, string][]> {
   const writers = tasks.map((task) => spawnWriter(config, task));
-  await Promise.all(writers.map(({ child, output }) => Promise.race([once(child.stdout, 'data'), output])));
-  for (const { child } of writers) child.stdin.write(String(Date.now() + 200));
+  for (const first of tasks[0]!.keys.keys()) {
+    await Promise.all(writers.map(({ child, output }) => Promise.race([once(child.stdout, 'data'), output])));
+    for (const offset of writers.keys()) writers[(first + offset) % writers.length]!.child.stdin.write('go\n');
+  }
   const outputs = await Promise.all(writers.map(({ output }) => output));
-  return outputs.flatMap((text) => JSON.parse(text.slice('ready\n'.length)) as [string, string][]);
+  return outputs.flatMap((text) => JSON.parse(text.replaceAll('ready\n', '')) as [string, string][]);
 }
 
 /** Starts an endless writer, lets it write for `forMs`, and SIGKILLs it. */

@@ -1,37 +1,39 @@
 import { once } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { StoreConfig } from '../../infra/config/config';
 import { openStore } from '../../infra/object-store/open-store';
 import type { ObjectStore } from '../../infra/object-store/port';
 import { SlipwayError } from '../../workflows/domain/errors';
 
+/** Writers in one process that all try to create each key. */
+export interface RaceTask {
+  readonly kind: 'race';
+  readonly name: string;
+  readonly writers: number;
+  readonly keys: readonly string[];
+}
+
 /** A process that writes: the tests run several at once, kill them, or run them under limits. */
 export type WriterTask =
-  | {
-      readonly kind: 'race';
-      readonly name: string;
-      readonly writers: number;
-      readonly keys: readonly string[];
-    }
+  | RaceTask
   | { readonly kind: 'endless'; readonly prefix: string; readonly bytes: number }
   | { readonly kind: 'put-once'; readonly key: string; readonly bytes: number };
 
 /**
- * Says that it is ready and is told when to start; then takes one key each 15 ms by the clock, so that all processes meet at
- * every key however busy the machine is. Every writer tries to create every key with its own name in it; gives `[key, writer]` of those it was told it won.
+ * Says that it is ready for the next key and waits until it is let go, so that all processes meet at every key however busy the
+ * machine is. Every writer then tries to create that key with its own name in it; gives `[key, writer]` of those it was told it won.
  */
-async function race(store: ObjectStore, task: Extract<WriterTask, { kind: 'race' }>): Promise<[string, string][]> {
-  process.stdout.write('ready\n');
-  const startAtMs = Number(String(((await once(process.stdin, 'data')) as [Buffer])[0]));
-  process.stdin.destroy();
+async function race(store: ObjectStore, task: RaceTask): Promise<[string, string][]> {
   const wins: [string, string][] = [];
-  const write = async (writer: string): Promise<void> => {
-    for (const [index, key] of task.keys.entries()) {
-      await delay(Math.max(0, startAtMs + index * 15 - Date.now()));
+  for (const key of task.keys) {
+    process.stdout.write('ready\n');
+    await once(process.stdin, 'data');
+    const attempts = Array.from({ length: task.writers }, async (_, index) => {
+      const writer = `${task.name}-${index}`;
       if (await store.create(key, Buffer.from(writer))) wins.push([key, writer]);
-    }
-  };
-  await Promise.all(Array.from({ length: task.writers }, (_, index) => write(`${task.name}-${index}`)));
+    });
+    await Promise.all(attempts);
+  }
+  process.stdin.destroy();
   return wins;
 }
 
