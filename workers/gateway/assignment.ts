@@ -1,5 +1,5 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import type { AssignmentSpec } from '../../workflows/domain/spec';
+import type { RequestHeaders } from './inference-context';
 import type { V2Request } from './protocol';
 import { invalid, quote, tooLarge } from './protocol';
 
@@ -13,7 +13,7 @@ const MAX_KEY_LENGTH = 512;
 export function assignmentKey(
   assignment: AssignmentSpec,
   request: V2Request,
-  headers: IncomingHttpHeaders,
+  headers: RequestHeaders,
   requestId: string,
 ): string {
   const key =
@@ -28,7 +28,7 @@ export function assignmentKey(
 function namedKey(
   assignment: Exclude<AssignmentSpec, { source: 'request' }>,
   request: V2Request,
-  headers: IncomingHttpHeaders,
+  headers: RequestHeaders,
 ): string | null {
   switch (assignment.source) {
     case 'header':

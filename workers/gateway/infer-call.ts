@@ -10,7 +10,7 @@ import { PairItem } from './pair-item';
 import { CHALLENGER, CHAMPION } from './prediction-row';
 import type { V2Request } from './protocol';
 import { ShadowItem } from './shadow-item';
-import { encodeAnswer, encodeError } from './responses';
+import { problemOf } from './responses';
 import type { LoadedRelease, ServedModel } from './served-model';
 
 /**
@@ -63,14 +63,11 @@ export class InferCall implements BatchItem {
     const latencyMs = this.service.options.nowMs() - this.startedMs;
     const { metrics } = this.service.options;
     const arm = this.isOnChallenger ? 'challenger' : 'champion';
-    if (this.failure) {
-      const answer = encodeError(this.failure);
-      metrics.countRequest(this.served.route.model, arm, answer.code, latencyMs);
-      return this.reply.send(answer.status, answer.body);
-    }
-    metrics.countRequest(this.served.route.model, arm, 'ok', latencyMs);
-    const { generation } = this.served.route;
-    this.reply.send(200, encodeAnswer(this.release, arm, generation, this.requestId, this.rows, this.scores!, 0));
+    const { model, generation } = this.served.route;
+    metrics.countRequest(model, arm, this.failure?.code ?? 'ok', latencyMs);
+    if (this.failure) return this.reply.refuse(problemOf(this.failure));
+    const { release, requestId } = this;
+    this.reply.answer({ release, arm, generation, requestId, scores: this.scores! });
   }
 
   private get release(): LoadedRelease {

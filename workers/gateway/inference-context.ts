@@ -1,14 +1,30 @@
 import { SlipwayError } from '../../workflows/domain/errors';
+import type { ArmName } from '../../workflows/domain/route';
 import type { Executor } from './executor';
 import type { GatewayMetrics } from './metrics';
 import type { PredictionSink } from './prediction-row';
 import type { RequestLimits } from './protocol';
-import type { ServedModel } from './served-model';
+import type { Problem } from './responses';
+import type { LoadedRelease, ServedModel } from './served-model';
 
-/** Where an answer goes. Called once. */
-export interface Reply {
-  send(status: number, body: string, retryAfterSeconds?: number): void;
+/** The scores of one request, and what they came from. */
+export interface Answer {
+  readonly release: LoadedRelease;
+  readonly arm: ArmName;
+  readonly generation: number;
+  readonly requestId: string;
+  /** One a row. */
+  readonly scores: Float32Array;
 }
+
+/** Where an answer goes, in the form of the caller's protocol. One of the two is called, once. */
+export interface Reply {
+  answer(answer: Answer): void;
+  refuse(problem: Problem): void;
+}
+
+/** What came with a request beside its body; names in lower case (HTTP headers, gRPC metadata). */
+export type RequestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 export interface InferenceOptions {
   readonly executor: Executor;

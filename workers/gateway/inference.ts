@@ -1,11 +1,10 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { assignmentKey } from './assignment';
 import { readEventTime } from './event-time';
 import { InferCall } from './infer-call';
-import type { InferenceContext, InferenceOptions, Reply } from './inference-context';
+import type { InferenceContext, InferenceOptions, Reply, RequestHeaders } from './inference-context';
 import type { V2Request } from './protocol';
-import { invalid, parseInferRequest, quote } from './protocol';
-import { encodeError } from './responses';
+import { invalid, quote } from './protocol';
+import { problemOf } from './responses';
 import type { ServedModel } from './served-model';
 
 /** Takes V2 requests through parsing, arm, validation, inference, counting and logging to an answer. */
@@ -16,11 +15,11 @@ export class InferenceService implements InferenceContext {
 
   constructor(readonly options: InferenceOptions) {}
 
-  /** Answers through `reply`, soon or at once; never throws. */
-  infer(served: ServedModel, body: string, headers: IncomingHttpHeaders, reply: Reply): void {
+  /** Answers through `reply`, soon or at once; never throws. `read` parses the body: a transport's own form of it. */
+  infer(served: ServedModel, read: () => V2Request, headers: RequestHeaders, reply: Reply): void {
     const startedMs = this.options.nowMs();
     try {
-      const request = parseInferRequest(body, this.options.limits);
+      const request = read();
       checkOutputs(request, served);
       const receivedMs = Date.now();
       const eventMs = readEventTime(request.parameters.event_time, served.route.clock, receivedMs);
@@ -34,9 +33,9 @@ export class InferenceService implements InferenceContext {
 
   /** An answer to what the caller did wrong, or to what waits too long; counted by code, not against an arm. */
   refuse(served: ServedModel, error: unknown, startedMs: number, reply: Reply): void {
-    const answer = encodeError(error);
-    this.options.metrics.countRequest(served.route.model, 'none', answer.code, this.options.nowMs() - startedMs);
-    reply.send(answer.status, answer.body, answer.status === 503 ? 1 : undefined);
+    const problem = problemOf(error);
+    this.options.metrics.countRequest(served.route.model, 'none', problem.code, this.options.nowMs() - startedMs);
+    reply.refuse(problem);
   }
 
   /** The call answers once its counts are written. */

@@ -1,22 +1,16 @@
+import type { ErrorCode } from '../../workflows/domain/errors';
 import { ERRORS, SlipwayError } from '../../workflows/domain/errors';
 import type { ArmName } from '../../workflows/domain/route';
+import type { Answer } from './inference-context';
 import type { LoadedRelease } from './served-model';
 
 const heads = new WeakMap<LoadedRelease, Map<string, string>>();
 
 /** The V2 answer to an inference; every part that only depends on release and generation is kept. */
-export function encodeAnswer(
-  release: LoadedRelease,
-  arm: ArmName,
-  generation: number,
-  id: string,
-  rows: number,
-  scores: Float32Array,
-  offset: number,
-): string {
-  let data = String(scores[offset]!);
-  for (let row = 1; row < rows; row += 1) data += `,${scores[offset + row]!}`;
-  return `${answerHead(release, arm, generation)}${rows},1],"data":[${data}]}],"id":${JSON.stringify(id)}}`;
+export function encodeAnswer({ release, arm, generation, requestId, scores }: Answer): string {
+  let data = String(scores[0]!);
+  for (let row = 1; row < scores.length; row += 1) data += `,${scores[row]!}`;
+  return `${answerHead(release, arm, generation)}${scores.length},1],"data":[${data}]}],"id":${JSON.stringify(requestId)}}`;
 }
 
 function answerHead(release: LoadedRelease, arm: ArmName, generation: number): string {
@@ -39,18 +33,34 @@ function answerHead(release: LoadedRelease, arm: ArmName, generation: number): s
   return head;
 }
 
-export interface ErrorAnswer {
+/** What a caller is told that gets no scores. */
+export interface Problem {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly advice: string;
+  /** HTTP status. */
   readonly status: number;
-  readonly body: string;
-  readonly code: SlipwayError['code'];
+  /** When it is worth another try; null where it is not. */
+  readonly retryAfterSeconds: number | null;
 }
 
-/** The V2 error of anything that was thrown: `{error, code, advice}`. What is not of the catalogue is INTERNAL. */
-export function encodeError(error: unknown): ErrorAnswer {
+/** Anything that was thrown; what is not of the catalogue is INTERNAL. */
+export function problemOf(error: unknown): Problem {
   const known =
     error instanceof SlipwayError
       ? error
       : new SlipwayError('INTERNAL', error instanceof Error ? error.message : String(error));
   const { http, advice } = ERRORS[known.code];
-  return { status: http, code: known.code, body: JSON.stringify({ error: known.message, code: known.code, advice }) };
+  return {
+    code: known.code,
+    message: known.message,
+    advice,
+    status: http,
+    retryAfterSeconds: http === 503 || http === 429 ? 1 : null,
+  };
+}
+
+/** The V2 error object: `{error, code, advice}`. */
+export function encodeProblem({ message, code, advice }: Problem): string {
+  return JSON.stringify({ error: message, code, advice });
 }

@@ -5,12 +5,14 @@ import { SlipwayError } from '../../workflows/domain/errors';
 import type { ModelName } from '../../workflows/domain/names';
 import { readBody } from './http-body';
 import type { InferenceService } from './inference';
-import type { Reply } from './inference-context';
+import type { Answer, Reply } from './inference-context';
 import { indexRow, modelMetadata, SERVER_METADATA } from './metadata';
 import { UNKNOWN_MODEL } from './metrics';
 import type { Target } from './paths';
 import { parsePath } from './paths';
-import { encodeError } from './responses';
+import { parseInferRequest } from './protocol';
+import type { Problem } from './responses';
+import { encodeAnswer, encodeProblem, problemOf } from './responses';
 import type { ServedModel } from './served-model';
 
 export interface ServerOptions {
@@ -82,7 +84,7 @@ export class GatewayServer {
     if (target?.kind === 'infer' && message.method === 'POST')
       return this.infer(target.model, target.version, message, reply);
     message.resume();
-    this.answer(target, message, response, reply).catch((error: unknown) => sendError(reply, error));
+    this.answer(target, message, response, reply).catch((error: unknown) => reply.refuse(problemOf(error)));
   }
 
   private infer(model: ModelName, version: string | null, message: IncomingMessage, reply: HttpReply): void {
@@ -90,16 +92,17 @@ export class GatewayServer {
     readBody(message, service.options.limits.bodyBytes, (error, body) => {
       // Not before: a body may take half a minute, and what served at its beginning may be taken back by now (invariant I4).
       const served = this.options.served(model);
-      if (served && !error && version === null) return service.infer(served, body, message.headers, reply);
+      if (served && !error && version === null)
+        return service.infer(served, () => parseInferRequest(body, service.options.limits), message.headers, reply);
       if (error?.code === 'REQUEST_TOO_LARGE') reply.closeAfter();
-      const problem =
+      const problem = problemOf(
         error ??
-        (served
-          ? new SlipwayError('REQUEST_INVALID', 'the route chooses the version; leave /versions/… out')
-          : this.unknown(model));
-      const answer = encodeError(problem);
-      service.options.metrics.countRequest(served ? model : UNKNOWN_MODEL, 'none', answer.code, 0);
-      reply.send(answer.status, answer.body, answer.status === 503 ? 1 : undefined);
+          (served
+            ? new SlipwayError('REQUEST_INVALID', 'the route chooses the version; leave /versions/… out')
+            : this.unknown(model)),
+      );
+      reply.refuse(problem);
+      service.options.metrics.countRequest(served ? model : UNKNOWN_MODEL, 'none', problem.code, 0);
     });
   }
 
@@ -163,11 +166,7 @@ export class GatewayServer {
   }
 }
 
-function sendError(reply: HttpReply, error: unknown): void {
-  const answer = encodeError(error);
-  reply.send(answer.status, answer.body, answer.status === 503 ? 1 : undefined);
-}
-
+/** V2 JSON. */
 class HttpReply implements Reply {
   constructor(private readonly response: ServerResponse) {}
 
@@ -176,9 +175,18 @@ class HttpReply implements Reply {
     this.response.setHeader('Connection', 'close');
   }
 
-  send(status: number, body: string, retryAfterSeconds?: number): void {
+  answer(answer: Answer): void {
+    this.send(200, encodeAnswer(answer));
+  }
+
+  refuse(problem: Problem): void {
+    if (problem.retryAfterSeconds !== null && !this.response.headersSent)
+      this.response.setHeader('Retry-After', problem.retryAfterSeconds);
+    this.send(problem.status, encodeProblem(problem));
+  }
+
+  send(status: number, body: string): void {
     if (this.response.headersSent || this.response.destroyed) return;
-    if (retryAfterSeconds !== undefined) this.response.setHeader('Retry-After', retryAfterSeconds);
     this.response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) });
     this.response.end(body);
   }

@@ -4,7 +4,7 @@ import type { InputSignature, ReleaseManifest } from '../../../workflows/domain/
 import { MISSING_INT64 } from '../../../workers/gateway/conversion';
 import { InputPlan } from '../../../workers/gateway/input-plan';
 import { DEFAULT_LIMITS, parseInferRequest } from '../../../workers/gateway/protocol';
-import { encodeAnswer, encodeError } from '../../../workers/gateway/responses';
+import { encodeAnswer, encodeProblem, problemOf } from '../../../workers/gateway/responses';
 import type { LoadedRelease } from '../../../workers/gateway/served-model';
 import { inputSignature, signatureWith } from '../../integration/gateway/models';
 
@@ -82,15 +82,20 @@ describe('the V2 codec', () => {
     fc.assert(
       fc.property(
         fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: 1, maxLength: 50 }),
-        fc.nat(10),
         fc.string(),
-        (scores, offset, id) => {
-          const padded = Float32Array.from([...Array<number>(offset).fill(7), ...scores]);
-          const answer = JSON.parse(encodeAnswer(release, 'champion', 5, id, scores.length, padded, offset)) as {
+        (scores, requestId) => {
+          const given = {
+            release,
+            arm: 'champion',
+            generation: 5,
+            requestId,
+            scores: Float32Array.from(scores),
+          } as const;
+          const answer = JSON.parse(encodeAnswer(given)) as {
             id: string;
             outputs: { shape: number[]; data: number[] }[];
           };
-          expect(answer.id).toBe(id);
+          expect(answer.id).toBe(requestId);
           expect(answer.outputs[0]!.shape).toEqual([scores.length, 1]);
           expect(answer.outputs[0]!.data.map((value) => Math.fround(value))).toEqual(scores.map((value) => value + 0));
         },
@@ -218,8 +223,8 @@ describe('the V2 codec', () => {
   });
 
   it('answers what is not of the catalogue as INTERNAL with advice', () => {
-    const { status, body } = encodeError(new Error('boom'));
-    expect([status, JSON.parse(body)]).toEqual([
+    const problem = problemOf(new Error('boom'));
+    expect([problem.status, JSON.parse(encodeProblem(problem))]).toEqual([
       500,
       { error: 'boom', code: 'INTERNAL', advice: 'This is a defect of Slipway; report it with the message.' },
     ]);
