@@ -53,6 +53,7 @@ async function register(ports: ReleasePorts, input: RegisterInput): Promise<Rele
     samples: input.evaluation.samples,
     modelCard,
     clock: spec.clock,
+    serving: spec.serving,
     spec: input.request.spec,
     approvalsRequired,
     production,

@@ -20,6 +20,7 @@ export function checkSpec(sections: Sections): Problem[] {
     checkAssignment,
     checkGates,
     checkRollout,
+    checkServing,
     checkMonitor,
   ].flatMap((check) => check(sections));
 }
@@ -234,6 +235,24 @@ function checkRollout({ task, rollout }: Sections): Problem[] {
       ),
     );
   }
+  return problems;
+}
+
+function checkServing({ serving, features }: Sections): Problem[] {
+  if (!serving) return [];
+  const problems: Problem[] = [];
+  if (serving.batch.window > 1_000)
+    problems.push(problem(['serving', 'batch', 'window'], 'expected at most 1s; every caller may have to wait for it'));
+  if (serving.cache?.ttl === 0) problems.push(problem(['serving', 'cache', 'ttl'], 'expected longer than 0'));
+  serving.log.redact.forEach((name, index) => {
+    if (features && !features.some((feature) => feature.name === name))
+      problems.push(
+        problem(
+          ['serving', 'log', 'redact', index],
+          `expected a feature; found ${JSON.stringify(name)}, which is none`,
+        ),
+      );
+  });
   return problems;
 }
 

@@ -9,6 +9,7 @@ import type {
   RolloutSpec,
   TrainingSpec,
 } from '../../workflows/domain/spec';
+import type { ServingSpec } from '../../workflows/domain/serving';
 import { formatDuration, formatPercent } from './units';
 
 /**
@@ -29,6 +30,7 @@ export function explainSpec(spec: ModelSpec, asOf: Date): string {
     ['Gates', spec.gates.map(explainGate)],
     ['Approval', [explainApproval(spec)]],
     ['Rollout', explainRollout(spec.rollout, spec.assignment, spec.clock)],
+    ['Serving', explainServing(spec.serving)],
     ['Monitor', explainMonitor(spec.monitor)],
     ['Retention', [`Predictions are kept for ${formatDuration(spec.retention.predictionsMs)}.`]],
   ];
@@ -133,6 +135,28 @@ function explainRollout(rollout: RolloutSpec, assignment: AssignmentSpec, clock:
       ? `Promoted only if its ${quality.metric} on the same labelled requests is ${quality.require === 'better' ? 'better' : `not worse than the champion's by more than ${formatPercent(quality.margin)}`} (alpha ${quality.alpha}, from ${quality.minDays} days).`
       : 'Labels play no part in its promotion.',
     `An inconclusive last step is extended ${rollout.extensions === 1 ? 'once' : `${rollout.extensions} times`}; then the champion stays.`,
+  ];
+}
+
+function explainServing({ batch, cache, explain, log }: ServingSpec): string[] {
+  const company =
+    batch.windowMs === 0
+      ? 'a request waits for no company'
+      : `waits up to ${formatDuration(batch.windowMs)} for company`;
+  const explained = {
+    never: 'No answer is explained.',
+    request: 'An answer is explained where the request asks for it',
+    always: 'Every answer is explained',
+  }[explain.when];
+  return [
+    `Up to ${batch.maxRows} rows go into one inference; ${company}.`,
+    cache
+      ? `Up to ${cache.entries} answers are kept for ${formatDuration(cache.ttlMs)}, by release and inputs.`
+      : 'Every request is inferred; no answer is kept.',
+    explain.when === 'never'
+      ? explained
+      : `${explained}, by at most ${explain.evaluations} inferences, with ${explain.reasons} reasons.`,
+    `${formatPercent(log.sample)} of requests go to the prediction log${log.redact.length > 0 ? `, without the values of ${log.redact.join(', ')}` : ''}.`,
   ];
 }
 

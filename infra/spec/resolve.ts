@@ -8,6 +8,7 @@ import type {
   RolloutSpec,
   Task,
 } from '../../workflows/domain/spec';
+import type { ServingSpec } from '../../workflows/domain/serving';
 import type { HumanSpec } from './schema';
 
 type Human<K extends keyof HumanSpec> = NonNullable<HumanSpec[K]>;
@@ -46,6 +47,7 @@ export function resolveSpec(human: HumanSpec, folder: string): ModelSpec {
     gates: human.gates?.map(resolveGate) ?? defaultGates(human.task),
     approvals: { required: approvals.required, withinMs: approvals.within },
     rollout: resolveRollout(human.rollout),
+    serving: resolveServing(human.serving),
     monitor: {
       everyMs: monitor.every,
       windowMs: monitor.window,
@@ -54,6 +56,15 @@ export function resolveSpec(human: HumanSpec, folder: string): ModelSpec {
       retrain: { enabled: monitor.retrain.enabled, cooldownMs: monitor.retrain.cooldown },
     },
     retention: { predictionsMs: human.retention.predictions },
+  };
+}
+
+function resolveServing({ batch, cache, explain, log }: Human<'serving'>): ServingSpec {
+  return {
+    batch: { maxRows: batch.maxRows, windowMs: batch.window },
+    cache: cache ? { ttlMs: cache.ttl, entries: cache.entries } : null,
+    explain,
+    log,
   };
 }
 

@@ -28,6 +28,7 @@ const fraction = describe(
     .pipe(z.number().min(0).max(1)),
   'a fraction from 0 to 1, such as 0.1 or 10%',
 );
+const share = describe(fraction.pipe(z.number().gt(0)), 'a fraction above 0 and up to 1, such as 0.1 or 10%');
 const alpha = describe(z.number().gt(0).max(0.5), 'an error rate above 0 and up to 0.5, such as 0.05');
 const amount = describe(z.number().min(0), 'a number, 0 or more');
 const count = (min: number, max: number): z.ZodNumber =>
@@ -189,6 +190,34 @@ const rollout = z.strictObject({
     .optional(),
 });
 
+const serving = z.strictObject({
+  batch: z
+    .strictObject({
+      maxRows: count(1, 4_096).prefault(64).describe('Rows in one inference at most.'),
+      window: duration.prefault('0s').describe('How long a request may wait for company.'),
+    })
+    .prefault({}),
+  cache: z
+    .strictObject({ ttl: duration, entries: count(1, 10_000_000).prefault(10_000) })
+    .optional()
+    .describe('Keeps answers by release and inputs; without it every request is inferred.'),
+  explain: z
+    .strictObject({
+      when: oneOf(['never', 'request', 'always'])
+        .prefault('request')
+        .describe('`always` explains every answer, for regulated decisions.'),
+      evaluations: count(16, 100_000).prefault(256).describe('Inferences that one sampled explanation may cost.'),
+      reasons: count(0, 100).prefault(3).describe('Features named as reasons, the strongest first.'),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      sample: share.prefault(1).describe('Share of requests that go to the prediction log.'),
+      redact: z.array(name).max(1_000).prefault([]).describe('Features whose values are left out of the log.'),
+    })
+    .prefault({}),
+});
+
 const monitor = z.strictObject({
   every: duration.prefault('1d'),
   window: duration.prefault('7d'),
@@ -229,6 +258,7 @@ export const humanSpec = z.strictObject({
   gates: z.array(gate).min(1).max(50).optional(),
   approvals: approvals.prefault({}),
   rollout: rollout.prefault({}),
+  serving: serving.prefault({}).describe('How gateways serve it; signed and approved with the release.'),
   monitor: monitor.prefault({}),
   retention: z.strictObject({ predictions: duration.prefault('90d') }).prefault({}),
 });

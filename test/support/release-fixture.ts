@@ -7,6 +7,7 @@ import type { ModelSpec } from '../../workflows/domain/spec';
 import type { RegisterInput } from '../../workflows/lifecycle.activities';
 import type { PrivateKey } from '../../infra/signing/keys';
 import { signApproval, testKeys, type TestWorkspace } from './workspace';
+import { DEFAULT_SERVING } from '../../workflows/domain/serving';
 
 export const MODEL = 'flights/late-arrival';
 
@@ -22,6 +23,7 @@ export function sampleSpec(changes: Partial<ModelSpec> = {}): ModelSpec {
     owner: 'flights',
     task: 'binary',
     clock: 'event',
+    serving: DEFAULT_SERVING,
     data: {
       source: '/data/flights.parquet',
       format: 'parquet',

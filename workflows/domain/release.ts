@@ -1,6 +1,7 @@
 import type { AuditRef } from './audit';
 import type { Digest } from './digest';
 import type { Cause, ModelName } from './names';
+import type { ServingSpec } from './serving';
 import type { Clock, DatePart, FeatureType, InvalidInputPolicy, Task } from './spec';
 
 /** Names one release everywhere: the digest is of the manifest's canonical JSON. */
@@ -72,6 +73,7 @@ export interface ReleaseManifest {
   readonly samples: Digest;
   readonly modelCard: Digest;
   readonly clock: Clock;
+  readonly serving: ServingSpec;
   readonly spec: Digest;
   readonly approvalsRequired: number;
   /** False where it was registered under a policy that waives approvals; such a release never serves elsewhere. */

@@ -1,4 +1,5 @@
 import type { ModelName } from './names';
+import type { ServingSpec } from './serving';
 
 /**
  * What a user decides about one model, as `infra/spec` resolves it from `model.yaml`: every default is filled in, so that
@@ -20,6 +21,7 @@ export interface ModelSpec {
   readonly gates: readonly GateSpec[];
   readonly approvals: ApprovalSpec;
   readonly rollout: RolloutSpec;
+  readonly serving: ServingSpec;
   readonly monitor: MonitorSpec;
   readonly retention: { readonly predictionsMs: number };
 }

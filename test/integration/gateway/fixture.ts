@@ -20,6 +20,7 @@ import type { GatewayOptions } from '../../../workers/gateway/gateway-options';
 import { cacheFolder } from '../../../workers/gateway/identity';
 import { temporaryFolder } from '../../support/temporary-folder';
 import { signApproval, testClock, testWorkspace, type TestWorkspace } from '../../support/workspace';
+import { DEFAULT_SERVING, type ServingSpec } from '../../../workflows/domain/serving';
 
 export const MODEL = 'flights/late-arrival';
 const NOTHING: Digest = `sha256:${'0'.repeat(64)}`;
@@ -35,7 +36,7 @@ export class GatewayFixture {
   private runs = 0;
 
   async release(
-    model: { onnx: Uint8Array; signature: Signature },
+    model: { onnx: Uint8Array; signature: Signature; serving?: Partial<ServingSpec> },
     samples: SampleRows = { rows: [], outputs: [] },
     name = MODEL,
     approvers: readonly PrivateKey[] = [],
@@ -69,6 +70,7 @@ export class GatewayFixture {
         samples: await blobs.putJson(samples),
         modelCard: NOTHING,
         clock: 'wall',
+        serving: { ...DEFAULT_SERVING, ...model.serving },
         spec: NOTHING,
         approvalsRequired: approvers.length,
         production: false,

@@ -16,6 +16,7 @@ import type {
 import type { ModelSpec, Task, TrainingSpec } from '../../../workflows/domain/spec';
 import { createMemoryStore } from '../memory-store';
 import { LOGISTIC, TOY_FEATURES, toyTable } from './toy-data';
+import { DEFAULT_SERVING } from '../../../workflows/domain/serving';
 
 const DAY_MS = 86_400_000;
 export const MODEL = 'shop/basket';
@@ -29,6 +30,7 @@ export function toySpec(training: Partial<TrainingSpec> = {}, task: Task = 'bina
     owner: 'tests',
     task,
     clock: 'wall',
+    serving: DEFAULT_SERVING,
     data: {
       source: '/nowhere',
       format: 'parquet',
