@@ -22,6 +22,8 @@ export interface ObservationsOptions {
   readonly folder: string;
   readonly put: (key: string, bytes: Uint8Array) => Promise<void>;
   readonly onProblem: (error: Error) => void;
+  /** Monotonic; tests move it. */
+  readonly nowMs?: () => number;
 }
 
 /** Where the requests of one generation are counted. */
@@ -32,7 +34,7 @@ export class GenerationObserver implements JournalEntry {
   constructor(
     readonly counts: GenerationCounts,
     readonly keys: ScopeKeys,
-    /** Place in the journal's list; changes when older generations leave it. */
+    /** Place in the journal's list; changes when older generations leave it, and is -1 when this one has. */
     public index: number,
     private readonly journal: Journal,
   ) {}
@@ -42,7 +44,7 @@ export class GenerationObserver implements JournalEntry {
     hashKey(key);
     const isNew = this.keys.arms[arm].add(hashed.high, hashed.low);
     this.counts.countAnswer(arm, isError, isNew, atMs, latencyMs);
-    this.journal.answer(this.index, arm, isError, isNew, hashed.high, hashed.low, atMs, latencyMs);
+    if (this.index >= 0) this.journal.answer(this.index, arm, isError, isNew, hashed.high, hashed.low, atMs, latencyMs);
     return isNew;
   }
 
@@ -51,7 +53,7 @@ export class GenerationObserver implements JournalEntry {
     hashKey(key);
     if (!this.keys.paired.add(hashed.high, hashed.low)) return;
     this.counts.countPair(difference);
-    this.journal.pair(this.index, hashed.high, hashed.low, difference);
+    if (this.index >= 0) this.journal.pair(this.index, hashed.high, hashed.low, difference);
   }
 }
 
@@ -64,8 +66,10 @@ export class Observations {
   /** Keys of rollouts that went on before this incarnation. */
   private pastKeys: ScopeKeys[];
   private publishing: Promise<void> | null = null;
+  private readonly nowMs: () => number;
 
   constructor(private readonly options: ObservationsOptions) {
+    this.nowMs = options.nowMs ?? (() => performance.now());
     this.recovered = recoverAll(options);
     this.pastKeys = [...new Set(this.recovered.flatMap(({ entries }) => entries.map(({ keys }) => keys)))];
     this.journal = new Journal(join(options.folder, options.incarnation), this.opened, options.onProblem);
@@ -76,7 +80,10 @@ export class Observations {
   /** The observer of a generation; the same one when it is asked for again. */
   open(model: ModelName, generation: number, scope: string): GenerationObserver {
     const known = this.opened.find((entry) => entry.counts.model === model && entry.counts.generation === generation);
-    if (known) return known;
+    if (known) {
+      known.retiredAtMs = this.isNewest(known) ? null : known.retiredAtMs;
+      return known;
+    }
     const index = this.opened.length;
     const before = Math.max(
       ...this.opened.map(({ counts }) => (counts.model === model ? (counts.watermark ?? -Infinity) : -Infinity)),
@@ -88,12 +95,22 @@ export class Observations {
       this.journal,
     );
     this.opened.push(observer);
-    for (const older of this.opened)
-      if (older.counts.model === model && older !== observer) older.retiredAtMs ??= Date.now();
+    // A route that was slow to open may come after a newer one: that one serves on, and this one never will.
+    for (const one of this.opened)
+      if (one.counts.model === model && !this.isNewest(one)) one.retiredAtMs ??= this.nowMs();
     // Keys from before a restart are in no journal of this incarnation yet: a snapshot takes them up.
     if (observer.keys.isEmpty) this.journal.open(index);
     else this.journal.rotate();
     return observer;
+  }
+
+  /** The model is served no more: what was counted leaves memory and journal once it is published. */
+  retire(model: ModelName): void {
+    for (const observer of this.opened) if (observer.counts.model === model) observer.retiredAtMs ??= this.nowMs();
+  }
+
+  private isNewest({ counts: { model, generation } }: GenerationObserver): boolean {
+    return this.opened.every(({ counts }) => counts.model !== model || counts.generation <= generation);
   }
 
   /** Writes the journal; answers of the batch may leave after it. */
@@ -134,11 +151,12 @@ export class Observations {
   private forgetOld(): void {
     const isOver = (observer: GenerationObserver): boolean =>
       observer.retiredAtMs !== null &&
-      Date.now() - observer.retiredAtMs > FORGET_AFTER_MS &&
+      this.nowMs() - observer.retiredAtMs > FORGET_AFTER_MS &&
       observer.published === observer.counts.revision;
     if (!this.opened.some(isOver)) return;
     const kept = this.opened.filter((observer) => !isOver(observer));
     this.journal.flush();
+    for (const observer of this.opened) observer.index = -1;
     this.opened.splice(0, this.opened.length, ...kept);
     kept.forEach((observer, index) => (observer.index = index));
     this.journal.rotate();

@@ -5,6 +5,7 @@ import type { StoredRoute } from '../../infra/routes/port';
 import { canonicalJson } from '../../workflows/domain/digest';
 import type { ModelName } from '../../workflows/domain/names';
 import type { ReleaseManifest, ReleaseRef } from '../../workflows/domain/release';
+import type { KnownGeneration } from './followed-model';
 
 /** The last route that was verified and served, with the manifests of its releases; their files lie in the blob cache. */
 export interface CachedRoute extends StoredRoute {
@@ -12,6 +13,15 @@ export interface CachedRoute extends StoredRoute {
   /** Generations whose challenger the local breaker took out. */
   readonly tripped: readonly number[];
 }
+
+/** A model that is not served any more, retired or stopped by a compromised key: how far it had come. */
+export interface CachedEnd {
+  readonly model: ModelName;
+  readonly known: KnownGeneration;
+  readonly isRetired: boolean;
+}
+
+export type CachedModel = CachedRoute | CachedEnd;
 
 /**
  * One file a model in this gateway's own folder, so that it starts and serves when the store is gone. The folder is as
@@ -26,26 +36,33 @@ export class RouteCache {
   }
 
   save(cached: CachedRoute): void {
-    const path = this.pathOf(cached.route.model);
+    this.write(this.pathOf(cached.route.model), cached);
+  }
+
+  /** Takes the place of the route: a start finds nothing to serve, and still refuses lower generations. */
+  saveKnown(cached: CachedEnd): void {
+    const path = this.pathOf(cached.model);
+    if (!this.write(path, cached)) rmSync(path, { force: true });
+  }
+
+  private write(path: string, cached: CachedModel): boolean {
     try {
       writeFileSync(`${path}.tmp`, JSON.stringify(cached));
       renameSync(`${path}.tmp`, path);
+      return true;
     } catch (error) {
       this.onProblem(error as Error);
+      return false;
     }
   }
 
-  remove(model: ModelName): void {
-    rmSync(this.pathOf(model), { force: true });
-  }
-
   /** What can be read and has the digests it says; the rest is told and left. */
-  readAll(): CachedRoute[] {
+  readAll(): CachedModel[] {
     const names = readdirSync(this.folder).filter((name) => name.endsWith('.json'));
     return names.flatMap((name) => {
       try {
-        const cached = JSON.parse(readFileSync(join(this.folder, name), 'utf8')) as CachedRoute;
-        return [checkDigests(cached)];
+        const cached = JSON.parse(readFileSync(join(this.folder, name), 'utf8')) as CachedModel;
+        return ['route' in cached ? checkDigests(cached) : cached];
       } catch (error) {
         this.onProblem(new Error(`the cached route ${name} is damaged`, { cause: error }));
         return [];

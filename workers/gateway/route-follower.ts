@@ -4,16 +4,16 @@ import type { Trust, WorkspacePolicy } from '../../infra/signing/port';
 import type { Logger } from '../../infra/telemetry/log';
 import type { Digest } from '../../workflows/domain/digest';
 import { SlipwayError } from '../../workflows/domain/errors';
-import type { ErrorCode } from '../../workflows/domain/errors';
 import type { ModelName } from '../../workflows/domain/names';
 import type { ReleaseRef } from '../../workflows/domain/release';
 import type { Route } from '../../workflows/domain/route';
 import { Breaker } from './breaker';
 import { buildServedModel, type LoadRelease } from './build-served-model';
+import { type FollowedModel, isPassing, newFollowedModel, refuseStepBack } from './followed-model';
 import type { GatewayMetrics } from './metrics';
 import type { Observations } from './observations';
 import type { ReleaseCache } from './release-cache';
-import type { CachedRoute, RouteCache } from './route-cache';
+import type { CachedModel, CachedRoute, RouteCache } from './route-cache';
 import type { LoadedRelease, ServedModel } from './served-model';
 
 export interface RouteFollowerOptions {
@@ -27,23 +27,6 @@ export interface RouteFollowerOptions {
   readonly pollMs: number;
   /** Monotonic: leases are counted on it. */
   readonly nowMs?: () => number;
-}
-
-interface Followed {
-  served: ServedModel | null;
-  /** Served before this generation's champion: kept warm for an instant rollback. */
-  previousChampion: LoadedRelease | null;
-  problem: { readonly code: ErrorCode; readonly message: string } | null;
-  tripped: Set<number>;
-  isRetired: boolean;
-  /** Newest generation that was served, when it stopped because of a compromised key: lower ones stay refused. */
-  stoppedAt: number;
-  /** Compromised key that the newest route, or an arm of it, rests on; what rests on it is not served. */
-  compromisedKey: string | null;
-  /** The question that is under way: a slow store is not asked twice. */
-  asking: Promise<StoredRoute | null> | null;
-  /** The route that is being opened. A newer one takes its place, so that a rollback never waits for a slow model. */
-  opening: { readonly digest: Digest; readonly done: Promise<void> } | null;
 }
 
 /** When the store was asked, and under which policy its answer was verified. */
@@ -60,7 +43,7 @@ const KEPT_TRIPPED = 20;
  * one assignment; a lower or different one is refused; without the store everything goes on as it was.
  */
 export class RouteFollower {
-  private readonly models = new Map<ModelName, Followed>();
+  private readonly models = new Map<ModelName, FollowedModel>();
   private readonly nowMs: () => number;
   private timer: NodeJS.Timeout | null = null;
   private stopped = false;
@@ -72,7 +55,9 @@ export class RouteFollower {
 
   /** Opens what was served before the process ended, without the store; then polls. */
   async start(): Promise<void> {
-    await Promise.all(this.options.cache.readAll().map((cached) => this.restore(cached)));
+    const cached = this.options.cache.readAll();
+    cached.forEach((model) => this.remember(model));
+    await Promise.all(cached.flatMap((model) => ('route' in model ? [this.restore(model)] : [])));
     void this.pollLoop();
   }
 
@@ -85,7 +70,7 @@ export class RouteFollower {
     return this.models.get(model)?.served ?? undefined;
   }
 
-  all(): readonly { readonly served: ServedModel; readonly problem: Followed['problem'] }[] {
+  all(): readonly { readonly served: ServedModel; readonly problem: FollowedModel['problem'] }[] {
     return [...this.models.values()].flatMap(({ served, problem }) => (served ? [{ served, problem }] : []));
   }
 
@@ -103,7 +88,8 @@ export class RouteFollower {
 
   /** The first look is over, or every model that was served before is served again. A broken release of one model is told by that model. */
   get isReady(): boolean {
-    return this.polled || (this.models.size > 0 && [...this.models.values()].every(({ served }) => served !== null));
+    const models = [...this.models.values()];
+    return this.polled || (models.length > 0 && models.every(({ served, isRetired }) => served !== null || isRetired));
   }
 
   /** Remembers, over restarts too, that the challenger of this generation is out. */
@@ -150,12 +136,11 @@ export class RouteFollower {
     }
   }
 
-  private async ask(model: ModelName, followed: Followed, policy: WorkspacePolicy): Promise<StoredRoute | null> {
+  private async ask(model: ModelName, followed: FollowedModel, policy: WorkspacePolicy): Promise<StoredRoute | null> {
     const problem = await this.recheck(model, followed, policy);
-    const known = knownGeneration(followed);
+    const known = followed.known?.generation ?? 0;
     const newest = await this.options.reader.newest(model, known);
-    if (!newest && followed.served)
-      throw new SlipwayError('AUDIT_BROKEN', `the route of ${model} was there and is gone`);
+    if (!newest && known > 0) throw new SlipwayError('AUDIT_BROKEN', `the route of ${model} was there and is gone`);
     if (problem && newest?.route.generation === known) throw problem;
     return newest;
   }
@@ -164,7 +149,11 @@ export class RouteFollower {
    * Verifies what is served anew after the trust policy changed, and after a start from disk (I2). Gives what is wrong with it, since
    * a newer route may be good; throws what may be over at the next look.
    */
-  private async recheck(model: ModelName, followed: Followed, policy: WorkspacePolicy): Promise<SlipwayError | null> {
+  private async recheck(
+    model: ModelName,
+    followed: FollowedModel,
+    policy: WorkspacePolicy,
+  ): Promise<SlipwayError | null> {
     const { served } = followed;
     if (!served || served.verifiedUnder === policy) return null;
     try {
@@ -202,22 +191,18 @@ export class RouteFollower {
     return next;
   }
 
-  private async take(followed: Followed, newest: StoredRoute, asked: Asked): Promise<void> {
+  private async take(followed: FollowedModel, newest: StoredRoute, asked: Asked): Promise<void> {
     const { served } = followed;
-    const known = knownGeneration(followed);
-    const { generation, model } = newest.route;
-    if (generation < known)
-      throw new SlipwayError('AUDIT_BROKEN', `the store went back from generation ${known} to ${generation}`);
-    if (served && generation === known) {
-      if (newest.digest !== served.digest)
-        throw new SlipwayError('AUDIT_BROKEN', `generation ${generation} of ${model} was changed`);
+    const { generation, model, state } = newest.route;
+    refuseStepBack(followed.known, newest);
+    if (served?.route.generation === generation) {
       served.confirmedAtMs = asked.atMs;
       this.tellProblem(followed, served);
-    } else if (newest.route.state === 'retired') this.retire(followed, model);
+    } else if (state === 'retired') this.retire(followed, model, newest);
     else await this.open(followed, newest, asked);
   }
 
-  private open(followed: Followed, newest: StoredRoute, asked: Asked): Promise<void> {
+  private open(followed: FollowedModel, newest: StoredRoute, asked: Asked): Promise<void> {
     if (followed.opening?.digest !== newest.digest) {
       const opening = { digest: newest.digest, done: this.swap(followed, newest, asked) };
       followed.opening = opening;
@@ -232,7 +217,7 @@ export class RouteFollower {
     return followed.opening.done;
   }
 
-  private async swap(followed: Followed, { route, digest }: StoredRoute, asked: Asked): Promise<void> {
+  private async swap(followed: FollowedModel, { route, digest }: StoredRoute, asked: Asked): Promise<void> {
     const breaker = new Breaker(followed.tripped.has(route.generation));
     const load = (ref: ReleaseRef): Promise<LoadedRelease> => this.options.releases.load(ref);
     const isCompromised = (error: unknown): boolean => compromisedKeyOf(error) !== null;
@@ -246,17 +231,18 @@ export class RouteFollower {
     );
   }
 
-  private putInPlace(followed: Followed, next: ServedModel, policy: WorkspacePolicy): void {
+  private putInPlace(followed: FollowedModel, next: ServedModel, policy: WorkspacePolicy): void {
     const before = followed.served;
     if (before && before.champion.ref.digest !== next.champion.ref.digest) followed.previousChampion = before.champion;
     next.verifiedUnder = policy;
     followed.served = next;
     followed.isRetired = false;
+    followed.known = { generation: next.route.generation, digest: next.digest };
     this.save(next, followed);
     this.tellProblem(followed, next);
   }
 
-  private tellProblem(followed: Followed, { problem, route }: ServedModel): void {
+  private tellProblem(followed: FollowedModel, { problem, route }: ServedModel): void {
     if (problem) return this.tell(route.model, followed, problem, 'the route is served without what does not verify');
     followed.problem = null;
     followed.compromisedKey = null;
@@ -271,6 +257,14 @@ export class RouteFollower {
   ): Promise<ServedModel> {
     const { observations } = this.options;
     return buildServedModel({ route, digest, ...state, observations, load, mayLeaveOut });
+  }
+
+  /** Before anything is opened: what is on disk is as new as this gateway has ever seen. */
+  private remember(cached: CachedModel): void {
+    if ('route' in cached) {
+      const { route, digest } = cached;
+      this.follow(route.model).known = { generation: route.generation, digest };
+    } else Object.assign(this.follow(cached.model), { known: cached.known, isRetired: cached.isRetired });
   }
 
   /** The challenger stays out until the store confirms the route: a disk knows nothing of what happened since. */
@@ -298,26 +292,34 @@ export class RouteFollower {
   }
 
   /** Only a compromised key does this (I2). What had served before stays refused when the store offers it again. */
-  private stopServing(followed: Followed, served: ServedModel, error: unknown): void {
+  private stopServing(followed: FollowedModel, served: ServedModel, error: unknown): void {
     const { model, generation } = served.route;
-    followed.stoppedAt = generation;
-    followed.served = null;
-    followed.previousChampion = null;
-    this.options.cache.remove(model);
+    this.takeDown(followed, model);
+    this.options.cache.saveKnown({ model, known: { generation, digest: served.digest }, isRetired: false });
     this.options.releases.forget(served.releases.map(({ ref }) => ref));
     this.tell(model, followed, error, NOT_SERVED);
   }
 
-  private retire(followed: Followed, model: ModelName): void {
+  /** Lower generations stay refused after this, over a restart too. */
+  private retire(followed: FollowedModel, model: ModelName, { route, digest }: StoredRoute): void {
     followed.opening = null;
-    followed.served = null;
-    followed.isRetired = true;
     followed.problem = null;
     followed.compromisedKey = null;
-    this.options.cache.remove(model);
+    if (followed.isRetired && followed.known?.generation === route.generation) return;
+    followed.known = { generation: route.generation, digest };
+    followed.isRetired = true;
+    this.takeDown(followed, model);
+    this.options.cache.saveKnown({ model, known: followed.known, isRetired: true });
+    this.options.logger.info({ model, generation: route.generation }, 'model retired');
   }
 
-  private save(served: ServedModel, { tripped }: Followed): void {
+  private takeDown(followed: FollowedModel, model: ModelName): void {
+    followed.served = null;
+    followed.previousChampion = null;
+    this.options.observations.retire(model);
+  }
+
+  private save(served: ServedModel, { tripped }: FollowedModel): void {
     const releases = served.releases.map(({ ref, manifest }) => ({ ref, manifest }));
     this.options.cache.save({ route: served.route, digest: served.digest, releases, tripped: [...tripped] });
   }
@@ -331,23 +333,9 @@ export class RouteFollower {
     return used;
   }
 
-  private follow(model: ModelName): Followed {
+  private follow(model: ModelName): FollowedModel {
     let followed = this.models.get(model);
-    if (!followed)
-      this.models.set(
-        model,
-        (followed = {
-          served: null,
-          previousChampion: null,
-          problem: null,
-          tripped: new Set(),
-          isRetired: false,
-          stoppedAt: 0,
-          compromisedKey: null,
-          asking: null,
-          opening: null,
-        }),
-      );
+    if (!followed) this.models.set(model, (followed = newFollowedModel()));
     return followed;
   }
 
@@ -357,7 +345,7 @@ export class RouteFollower {
   }
 
   /** What was served is served on; the challenger's lease runs out, since its route is not confirmed. */
-  private refused(model: ModelName, followed: Followed, error: unknown): void {
+  private refused(model: ModelName, followed: FollowedModel, error: unknown): void {
     if (this.stopped) return;
     if (error instanceof SlipwayError && error.code === 'STORE_UNAVAILABLE')
       this.options.metrics.countEvent('store-failed');
@@ -368,7 +356,7 @@ export class RouteFollower {
   }
 
   /** Each poll meets it again; once is enough for people. A compromised key is told by a metric too, for paging. */
-  private tell(model: ModelName, followed: Followed, error: unknown, what: string): void {
+  private tell(model: ModelName, followed: FollowedModel, error: unknown, what: string): void {
     const code = error instanceof SlipwayError ? error.code : 'INTERNAL';
     const message = error instanceof Error ? error.message : String(error);
     const keyId = compromisedKeyOf(error);
@@ -380,14 +368,4 @@ export class RouteFollower {
       );
     followed.problem = { code, message };
   }
-}
-
-/** The newest generation that this process has served. */
-function knownGeneration({ served, stoppedAt }: Followed): number {
-  return served?.route.generation ?? stoppedAt;
-}
-
-/** May be over at the next look. */
-function isPassing(error: unknown): boolean {
-  return !(error instanceof SlipwayError) || error.kind.retryable;
 }

@@ -16,12 +16,19 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const MODEL = 'a/b';
 const published = new Map<string, ObservationDocument>();
 let isStoreLost = false;
-function incarnation(name: string): Observations {
+function incarnation(name: string, nowMs?: () => number): Observations {
   const put = async (key: string, bytes: Uint8Array): Promise<void> => {
     if (isStoreLost) throw new SlipwayError('STORE_UNAVAILABLE', 'lost');
     published.set(key, JSON.parse(Buffer.from(bytes).toString()) as ObservationDocument);
   };
-  return new Observations({ gateway: 'g', incarnation: name, folder, put, onProblem: () => undefined });
+  return new Observations({
+    gateway: 'g',
+    incarnation: name,
+    folder,
+    put,
+    onProblem: () => undefined,
+    ...(nowMs ? { nowMs } : {}),
+  });
 }
 beforeEach(() => {
   published.clear();
@@ -175,9 +182,9 @@ describe('observations', () => {
     const observations = incarnation('i1');
     const observers = [1, 2, 3].map((generation) => observations.open(MODEL, generation, `rollout ${generation}`));
     for (const observer of observers) observer.answer(0, false, 'ana', 1, 1);
-    observers[0]!.retiredAtMs = 0;
+    observers[0]!.retiredAtMs = -Infinity;
     await observations.publish();
-    expect(observers.map(({ index }) => index)).toEqual([0, 0, 1]);
+    expect(observers.map(({ index }) => index)).toEqual([-1, 0, 1]);
     for (const observer of observers.slice(1)) observer.answer(0, false, 'ben', 2, 1);
     observations.commit();
     const next = incarnation('i2');
@@ -187,5 +194,31 @@ describe('observations', () => {
     ).toEqual([1, 2, 2]);
     await observations.close();
     await next.close();
+  });
+
+  it('go on for the newest generation where an older one was slow to open', async () => {
+    const observations = incarnation('i1');
+    const newest = observations.open(MODEL, 2, 'generation-2');
+    const late = observations.open(MODEL, 1, 'generation-1');
+    expect([newest.retiredAtMs, late.retiredAtMs === null]).toEqual([null, false]);
+    await observations.close();
+  });
+
+  it('let go of a model that is retired, and take it up again', async () => {
+    let nowMs = 0;
+    const observations = incarnation('i1', () => nowMs);
+    const observer = observations.open(MODEL, 1, 'generation-1');
+    observer.answer(0, false, 'ana', 1, 1);
+    observations.retire(MODEL);
+    expect(observer.retiredAtMs).toBe(0);
+    nowMs = 120_001;
+    await observations.publish();
+    expect(observer.index).toBe(-1);
+    // What still comes is counted nowhere else.
+    const other = observations.open('c/d', 1, 'generation-1');
+    observer.answer(0, false, 'ben', 1, 1);
+    other.answer(0, false, 'ben', 1, 1);
+    await observations.close();
+    expect(published.get(keys.observation('c/d', 1, 'i1'))!.arms.champion!.requests).toBe(1);
   });
 });
