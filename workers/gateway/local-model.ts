@@ -7,6 +7,7 @@ import type { Digest } from '../../workflows/domain/digest';
 import type { ModelName } from '../../workflows/domain/names';
 import type { ReleaseManifest, Signature } from '../../workflows/domain/release';
 import type { Route } from '../../workflows/domain/route';
+import { DEFAULT_SERVING } from '../../workflows/domain/serving';
 import { Breaker } from './breaker';
 import { Executor } from './executor';
 import { newIncarnation } from './identity';
@@ -120,7 +121,7 @@ async function openFile(
   const digest = digestOf(await readFile(path));
   const session = await executor.load(path, signature);
   // Only these of a manifest are read on the way from request to answer.
-  const manifest = { signature, model, version: 1, onnx: digest } as ReleaseManifest;
+  const manifest = { signature, model, version: 1, onnx: digest, serving: DEFAULT_SERVING } as ReleaseManifest;
   return { ref: { model, version: 1, digest }, manifest, plan: new InputPlan(signature, DEFAULT_LIMITS), session };
 }
 
