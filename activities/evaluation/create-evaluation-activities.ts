@@ -1,4 +1,3 @@
-import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isErrorCode, SlipwayError } from '../../workflows/domain/errors';
@@ -20,13 +19,13 @@ import type { AuditLog } from '../../infra/audit/port';
 import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
 import { withAttemptFolder } from '../../infra/process/attempt-folder';
 import { withHeartbeat } from '../../infra/process/activity-scope';
-import { nodeEntry, runChild } from '../../infra/process/supervised-child';
+import { ChildEndedError, describeEnd } from '../../infra/process/child-end';
+import { runJobChild } from '../../infra/process/job-child';
 import type { ReleaseRegistry } from '../../infra/releases/port';
 import type { RouteReader } from '../../infra/routes/port';
 import { findStepResult, keepStepResult, stepCacheKey } from '../../infra/runs/step-results';
 import { compatibilityNotes, findChampion, whyUnscored } from './champion';
 import type { Champion } from './champion';
-import { JOB_FILE, REPORT_FILE } from './job';
 import type { Evaluation, EvaluationJob, EvaluationReport } from './job';
 
 export interface EvaluationPorts {
@@ -47,7 +46,6 @@ export interface EvaluationLimits {
 
 const DEFAULT_LIMITS: EvaluationLimits = { memoryMb: 3_072, timeoutMs: 1_800_000 };
 const DUCKDB_SHARE = 0.4;
-const OUTPUT_BYTES = 65_536;
 const EVALUATION_VERSION = 1;
 const ACTOR = 'process:compute';
 
@@ -166,28 +164,26 @@ async function measureInChild(
     holdout: await ports.blobs.file(manifest.splits.holdout.blob),
     memoryMb: Math.floor(limits.memoryMb * DUCKDB_SHARE),
   };
-  return withAttemptFolder(ports.workFolder ?? tmpdir(), 'evaluation', async (folder) => {
-    await writeFile(join(folder, JOB_FILE), JSON.stringify(job));
-    return runMeasurement(folder, limits);
-  });
+  return withAttemptFolder(ports.workFolder ?? tmpdir(), 'evaluation', (folder) =>
+    runMeasurement(ports, folder, job, limits),
+  );
 }
 
-async function runMeasurement(folder: string, limits: EvaluationLimits): Promise<Evaluation> {
-  const outcome = await withHeartbeat((scope) =>
-    runChild({
-      argv: [...nodeEntry(join(__dirname, `evaluation-child${__filename.endsWith('.ts') ? '.ts' : '.js'}`)), folder],
-      limits: { ...limits, outputBytes: OUTPUT_BYTES },
-      onProgress: scope.heartbeat,
-      ...(scope.signal ? { signal: scope.signal } : {}),
-    }),
+async function runMeasurement(
+  ports: EvaluationPorts,
+  folder: string,
+  job: EvaluationJob,
+  limits: EvaluationLimits,
+): Promise<Evaluation> {
+  const entry = join(__dirname, 'evaluation-child');
+  const answer = await withHeartbeat((scope) =>
+    runJobChild<EvaluationJob, EvaluationReport>({ entry, folder, job, limits, scope }),
   );
-  if (outcome.limit !== null)
-    throw new SlipwayError('MODEL_UNREADABLE', `scoring the holdout went past its ${outcome.limit} limit`);
-  if (outcome.exitCode !== 0)
-    throw new Error(
-      `scoring the holdout ended with ${outcome.signal ?? `exit code ${outcome.exitCode}`}: ${outcome.stderr.slice(-1_000)}`,
-    );
-  const report = JSON.parse(await readFile(join(folder, REPORT_FILE), 'utf8')) as EvaluationReport;
+  if (!answer.ok) {
+    const ended = `scoring the holdout ${await describeEnd(ports.blobs, answer.outcome)}`;
+    throw answer.outcome.limit === null ? new ChildEndedError(ended) : new SlipwayError('MODEL_UNREADABLE', ended);
+  }
+  const { report } = answer;
   if (report.ok) return report.evaluation;
   throw new SlipwayError(isErrorCode(report.code) ? report.code : 'INTERNAL', report.message);
 }

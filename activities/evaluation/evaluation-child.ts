@@ -1,5 +1,3 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { quoteName, quoteText, withDuckDb } from '../../infra/data/duckdb';
 import type { DuckDb } from '../../infra/data/duckdb';
 import { readSnapshot } from '../../infra/data/snapshot';
@@ -8,31 +6,27 @@ import { rowOfTable } from '../../infra/onnx/feature-table';
 import { scoreRows, scoreTable } from '../../infra/onnx/score-table';
 import { openSession } from '../../infra/onnx/session';
 import { tableOfSnapshot } from '../../infra/onnx/snapshot-table';
+import { answerJob, reportProgress } from '../../infra/process/job-child';
 import { SlipwayError } from '../../workflows/domain/errors';
 import type { SampleRows } from '../../workflows/domain/release';
-import { JOB_FILE, REPORT_FILE } from './job';
 import type { Evaluation, EvaluationJob, EvaluationReport, ScorerJob } from './job';
 import { measureScorers } from './measure-scorers';
 
 /** Rows that a gateway warms up and tests itself with. */
 const SAMPLE_ROWS = 20;
 
-function report(stage: string): void {
-  process.stdout.write(`${JSON.stringify({ progress: { stage } })}\n`);
-}
-
 async function evaluate(job: EvaluationJob, folder: string): Promise<Evaluation> {
-  report('reading');
+  reportProgress({ stage: 'reading' });
   const options = { threads: 1, memoryMb: job.memoryMb, folder, files: [job.train, job.holdout] };
   const { holdout, trainingMean } = await withDuckDb(options, async (db) => ({
     holdout: await readSnapshot(db, job.holdout, job.spec),
     trainingMean: await meanLabel(db, job),
   }));
   if (holdout.rows === 0) throw new SlipwayError('DATA_EMPTY_SPLIT', 'the holdout has no rows');
-  report('scoring');
+  reportProgress({ stage: 'scoring' });
   const candidate = await score(job.candidate, holdout);
   const champion = job.champion && (await score(job.champion, holdout));
-  report('measuring');
+  reportProgress({ stage: 'measuring' });
   const measured = measureScorers(job.spec, {
     labels: holdout.labels,
     eventTimes: holdout.eventTimes,
@@ -74,20 +68,13 @@ async function sampleRows(scorer: ScorerJob, holdout: SnapshotTable): Promise<Sa
   return { rows: finite.map(({ row }) => row), outputs: finite.map(({ output }) => output) };
 }
 
-async function main(folder: string): Promise<void> {
-  const job = JSON.parse(await readFile(join(folder, JOB_FILE), 'utf8')) as EvaluationJob;
-  const reply: EvaluationReport = await evaluate(job, folder).then(
-    (evaluation) => ({ ok: true as const, evaluation }),
-    (error: unknown) => {
-      if (error instanceof SlipwayError) return { ok: false as const, code: error.code, message: error.message };
+/** Entry of the limited child that runs the models. */
+answerJob((job: EvaluationJob, folder) =>
+  evaluate(job, folder).then(
+    (evaluation): EvaluationReport => ({ ok: true, evaluation }),
+    (error: unknown): EvaluationReport => {
+      if (error instanceof SlipwayError) return { ok: false, code: error.code, message: error.message };
       throw error;
     },
-  );
-  await writeFile(join(folder, `${REPORT_FILE}.tmp`), JSON.stringify(reply));
-  await rename(join(folder, `${REPORT_FILE}.tmp`), join(folder, REPORT_FILE));
-}
-
-main(process.argv[2] ?? '').catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-  process.exitCode = 1;
-});
+  ),
+);

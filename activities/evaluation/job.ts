@@ -3,9 +3,6 @@ import type { SampleRows, Signature } from '../../workflows/domain/release';
 import type { ScorerMetrics } from '../../workflows/domain/run';
 import type { MetricName, ModelSpec } from '../../workflows/domain/spec';
 
-export const JOB_FILE = 'job.json';
-export const REPORT_FILE = 'report.json';
-
 /** What the child is told. Paths are absolute; it writes nothing outside its folder. */
 export interface EvaluationJob {
   readonly spec: ModelSpec;

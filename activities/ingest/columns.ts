@@ -39,10 +39,14 @@ export function matchColumns(spec: ModelSpec, source: OpenSource): ReadColumn[] 
   const problems: string[] = [];
   const byName = new Map([...source.columns].map(([name, type]) => [name.toLowerCase(), { name, type }]));
   let labelMissing = false;
-  const read = declaredColumns(spec).flatMap((declared) => {
+  const wanted = declaredColumns(spec);
+  // A CSV file without a header gives the values of its first row as names, which are not to be shown (invariant I10).
+  const named = source.format !== 'csv' || wanted.some(({ name }) => byName.has(name.toLowerCase()));
+  if (!named) problems.push('its first line names none of the declared columns, so it may be no header');
+  const read = wanted.flatMap((declared) => {
     const found = byName.get(declared.name.toLowerCase());
     if (!found) {
-      const missing = `there is no column ${declared.name}${suggestion(declared.name, [...source.columns.keys()])}`;
+      const missing = `there is no column ${declared.name}${named ? suggestion(declared.name, [...source.columns.keys()]) : ''}`;
       if (declared.name === spec.label.column) labelMissing = true;
       problems.push(missing);
       return [];

@@ -14,8 +14,10 @@ export function parseCsvHeader(file: string, start: Uint8Array): string[] {
   if (bad !== undefined)
     throw refuse(bad.trim() === '' ? 'its header has a column without a name' : 'its header is not UTF-8');
   const lower = names.map((name) => name.toLowerCase());
-  const twice = names.find((_, index) => lower.indexOf(lower[index]!) < index);
-  if (twice !== undefined) throw refuse(`its header names the column ${twice} twice`);
+  const twice = lower.findIndex((name, index) => lower.indexOf(name) < index);
+  // By place: where the file has no header, its "names" are the values of a row (invariant I10).
+  if (twice >= 0)
+    throw refuse(`its header gives columns ${lower.indexOf(lower[twice]!) + 1} and ${twice + 1} the same name`);
   return names;
 }
 

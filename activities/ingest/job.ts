@@ -3,7 +3,7 @@ import type { Profile } from '../../workflows/domain/profile';
 import type { SplitName } from '../../workflows/domain/run';
 import type { ModelSpec } from '../../workflows/domain/spec';
 
-/** What the child is told, in `job.json` of its folder. It writes nothing outside that folder. */
+/** What the child is told. It writes nothing outside its folder. */
 export interface IngestJob {
   readonly spec: ModelSpec;
   /** RFC 3339. */
@@ -15,12 +15,10 @@ export interface IngestJob {
   readonly memoryMb: number;
 }
 
-export const JOB_FILE = 'job.json';
-export const REPORT_FILE = 'report.json';
 export const QUARANTINE_FILE = 'quarantine.parquet';
 export const splitFile = (split: SplitName): string => `${split}.parquet`;
 
-/** What the child found, in `report.json`. Absent where it died. */
+/** What the child found. */
 export type IngestReport =
   | { readonly ok: true; readonly quarantine: Quarantined; readonly snapshot: IngestedSnapshot }
   | { readonly ok: false; readonly code: ErrorCode; readonly message: string; readonly quarantine: Quarantined };

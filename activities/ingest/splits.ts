@@ -74,7 +74,7 @@ export async function measureSplits(
     const rows = `${labels.rows} ${first === 'train' ? 'training' : first} rows`;
     throw new SlipwayError(
       'DATA_LABEL',
-      `the label ${spec.label.column} is ${labels.low} in all ${rows}; there is nothing to ${first === 'train' ? 'learn' : 'measure'}`,
+      `the label ${spec.label.column} is the same in all ${rows}; there is nothing to ${first === 'train' ? 'learn' : 'measure'}`,
     );
   }
   const instant = (epochMs: number): string => new Date(Number(epochMs)).toISOString();

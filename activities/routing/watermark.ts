@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { keys } from '../../workflows/domain/keys';
 import type { ModelName } from '../../workflows/domain/names';
-import { listAll } from '../../infra/audit/chain';
+import { listAll } from '../../infra/object-store/list-all';
 import type { ObjectStore } from '../../infra/object-store/port';
 
 /** What a Date can hold, either way of 1970. */

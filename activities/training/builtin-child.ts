@@ -13,7 +13,7 @@ import { digestOf, digestOfJson } from '../../infra/object-store/digest';
 import type { Signature } from '../../workflows/domain/release';
 import { SlipwayError } from '../../workflows/domain/errors';
 import type { ModelSpec } from '../../workflows/domain/spec';
-import { CONTRACT, FILES } from './contract';
+import { BUILTIN_FAILURE, CONTRACT, FILES } from './contract';
 import type { TrainerProgress } from './contract';
 
 /** DuckDB's share of the child's memory; the rest holds the columns twice: raw, and as the network takes them. */
@@ -113,8 +113,7 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(
-    `${error instanceof SlipwayError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
+  if (error instanceof SlipwayError) writeFileSync(join(folderOf(CONTRACT.output), BUILTIN_FAILURE), error.message);
+  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   process.exitCode = 1;
 });

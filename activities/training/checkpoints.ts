@@ -6,6 +6,7 @@ import { SlipwayError } from '../../workflows/domain/errors';
 import { keys } from '../../workflows/domain/keys';
 import type { RunRequest } from '../../workflows/domain/run';
 import { canonicalBytes } from '../../infra/object-store/digest';
+import { listAll } from '../../infra/object-store/list-all';
 import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
 
 /** Points at a checkpoint's bytes. Each attempt writes under its own name, so that a zombie takes nothing from a live one. */
@@ -35,7 +36,9 @@ export function createCheckpointStore(
   return {
     restore: async (folder) => {
       // Names begin with the padded epoch, so that the last key is the newest.
-      for (const key of (await listAll(ports.store, prefix)).reverse()) {
+      const pointers: string[] = [];
+      for await (const key of listAll(ports.store, prefix)) pointers.push(key);
+      for (const key of pointers.reverse()) {
         const found = await read(ports, key, training);
         if (!found) continue;
         await writeFile(join(folder, basename(found.pointer.file)), found.bytes);
@@ -50,16 +53,6 @@ export function createCheckpointStore(
       await ports.store.create(`${prefix}${String(epoch).padStart(8, '0')}-${attempt}.json`, canonicalBytes(pointer));
     },
   };
-}
-
-async function listAll(store: ObjectStore, prefix: string): Promise<string[]> {
-  const all: string[] = [];
-  for (;;) {
-    const last = all.at(-1);
-    const page = await store.list(prefix, last === undefined ? {} : { after: last });
-    if (page.length === 0) return all;
-    all.push(...page);
-  }
 }
 
 /** Null for a pointer that is torn or of another training, or whose bytes are lost or changed: an older checkpoint will do. */

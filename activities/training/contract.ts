@@ -22,6 +22,9 @@ export const FILES = {
   metrics: 'metrics.json',
 } as const;
 
+/** Left in the output folder by the built-in trainer only, for what it refuses in words of its own: they are shown, its output is not. */
+export const BUILTIN_FAILURE = 'failure.txt';
+
 /** What a trainer may print as `{"progress": …}` on a line of its own. Everything is optional. */
 export interface TrainerProgress {
   readonly epoch?: number;

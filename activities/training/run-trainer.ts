@@ -6,10 +6,11 @@ import type { RunRequest, SnapshotManifest } from '../../workflows/domain/run';
 import type { ModelSpec } from '../../workflows/domain/spec';
 import type { ActivityScope } from '../../infra/process/activity-scope';
 import type { ChildOutcome } from '../../infra/process/port';
+import { howEnded, keepOutput } from '../../infra/process/child-end';
 import { nodeEntry, runChild } from '../../infra/process/supervised-child';
 import type { BlobStore } from '../../infra/object-store/port';
 import type { CheckpointStore } from './checkpoints';
-import { CONTRACT, FILES } from './contract';
+import { BUILTIN_FAILURE, CONTRACT, FILES } from './contract';
 import type { TrainerMetrics, TrainerProgress } from './contract';
 
 /** Logs of a trainer that are kept; beyond that it is ended. */
@@ -47,7 +48,7 @@ export async function runTrainer(run: TrainerRun): Promise<TrainedModel> {
     if (outcome.exitCode === 0 && outcome.limit === null)
       return readResult(folders.output, lastEpoch, resumedFromEpoch);
     const killed = outcome.signal !== null && outcome.limit === null;
-    if (!killed || stalled >= RESTARTS_WITHOUT_PROGRESS) throw await failureOf(run, outcome);
+    if (!killed || stalled >= RESTARTS_WITHOUT_PROGRESS) throw await failureOf(run, folders, outcome);
   }
 }
 
@@ -83,8 +84,9 @@ async function runOnce(
       .catch(() => void (lostCheckpoints += 1));
   };
   const onProgress = (progress: TrainerProgress): void => {
-    lastEpoch = progress.epoch ?? lastEpoch;
-    scope.heartbeat({ epoch: lastEpoch, validationLoss: progress.validationLoss ?? null, lostCheckpoints });
+    // A heartbeat is in the history: of what a foreign program prints, numbers only (I10).
+    lastEpoch = finiteOr(progress.epoch, lastEpoch);
+    scope.heartbeat({ epoch: lastEpoch, validationLoss: finiteOr(progress.validationLoss, null), lostCheckpoints });
     if (typeof progress.checkpoint === 'string') keep(progress.checkpoint, lastEpoch);
   };
   const command = commandOf(spec);
@@ -124,36 +126,29 @@ async function readResult(output: string, lastEpoch: number, resumedFromEpoch: n
       `the trainer ended with exit code 0 but left no ${FILES.onnx} in $${CONTRACT.output}`,
     );
   const metrics = await readMetrics(join(output, FILES.metrics));
-  return { path, epochs: metrics['epochs'] ?? lastEpoch, resumedFromEpoch };
+  return { path, epochs: finiteOr(metrics['epochs'], lastEpoch), resumedFromEpoch };
+}
+
+function finiteOr<T>(value: unknown, otherwise: T): number | T {
+  return typeof value === 'number' && Number.isFinite(value) ? value : otherwise;
 }
 
 async function readMetrics(path: string): Promise<TrainerMetrics> {
   const text = await readFile(path, 'utf8').catch(() => '{}');
   try {
-    return JSON.parse(text) as TrainerMetrics;
+    return (JSON.parse(text) as TrainerMetrics | null) ?? {};
   } catch {
     throw new SlipwayError('TRAINING_FAILED', `${FILES.metrics} is not JSON`);
   }
 }
 
-/**
- * What a trainer prints may hold rows of data, which must not get into a workflow's history (invariant I10): the message names the
- * blob it is kept in. Our own trainer's words are ours, and are shown.
- */
-async function failureOf(run: TrainerRun, outcome: ChildOutcome): Promise<SlipwayError> {
-  const output = `${outcome.stdout}${outcome.stderr}`;
-  const kept = await run.blobs.put(Buffer.from(output));
+/** A trainer that was killed was started again before it was given up. What our own one says in a file is shown: no data is in it (I10). */
+async function failureOf(run: TrainerRun, folders: Folders, outcome: ChildOutcome): Promise<SlipwayError> {
+  const killed = outcome.signal !== null && outcome.limit === null ? ' again and again' : '';
   const builtin = run.spec.training.trainer.kind !== 'command';
-  const last = builtin ? outcome.stderr.trim().split('\n').slice(0, 3).join(' ') : '';
-  const shown = last === '' ? '' : `: ${last}`;
-  if (outcome.limit !== null)
-    return new SlipwayError(
-      'TRAINING_LIMIT',
-      `the trainer went past its ${outcome.limit} limit${shown} (its output is blob ${kept})`,
-    );
-  const how =
-    outcome.signal !== null
-      ? `was ended by ${outcome.signal} again and again`
-      : `ended with exit code ${outcome.exitCode}`;
-  return new SlipwayError('TRAINING_FAILED', `the trainer ${how}${shown} (its output is blob ${kept})`);
+  const said = builtin ? await readFile(join(folders.output, BUILTIN_FAILURE), 'utf8').catch(() => '') : '';
+  return new SlipwayError(
+    outcome.limit === null ? 'TRAINING_FAILED' : 'TRAINING_LIMIT',
+    `the trainer ${howEnded(outcome)}${killed}${said && `: ${said}`} ${await keepOutput(run.blobs, outcome)}`,
+  );
 }

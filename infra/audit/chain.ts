@@ -5,13 +5,13 @@ import { SlipwayError } from '../../workflows/domain/errors';
 import { keys } from '../../workflows/domain/keys';
 import type { ModelName } from '../../workflows/domain/names';
 import { digestOf } from '../object-store/digest';
+import { listAll } from '../object-store/list-all';
 import type { ObjectStore } from '../object-store/port';
 import type { LoggedEntry } from './port';
 
 /** Sequences start here; a chain's first entry follows nothing. */
 export const FIRST_SEQUENCE = 1;
 const readAhead = 16;
-const listPage = 1_000;
 
 const digest = z.custom<Digest>(isDigest);
 export const auditRefSchema = z.strictObject({ sequence: z.number().int().min(FIRST_SEQUENCE), digest });
@@ -96,16 +96,6 @@ export async function listNumbered(store: ObjectStore, prefix: string): Promise<
     if (match) numbers.push(Number(match[1]));
   }
   return numbers;
-}
-
-export async function* listAll(store: ObjectStore, prefix: string): AsyncGenerator<string> {
-  let page = await store.list(prefix, { limit: listPage });
-  for (;;) {
-    yield* page;
-    const last = page.at(-1);
-    if (page.length < listPage || last === undefined) return;
-    page = await store.list(prefix, { after: last, limit: listPage });
-  }
 }
 
 export function broken(model: ModelName, sequence: number, what: string): SlipwayError {

@@ -5,11 +5,12 @@ import { PAYLOAD_TYPES } from '../../workflows/domain/envelope';
 import { SlipwayError } from '../../workflows/domain/errors';
 import { keys } from '../../workflows/domain/keys';
 import type { ModelName } from '../../workflows/domain/names';
+import { listAll } from '../object-store/list-all';
 import type { ObjectStore } from '../object-store/port';
 import { openEnvelope, parseEnvelope, parsePayload } from '../signing/dsse';
 import type { Trust } from '../signing/port';
 import { projectOf } from '../signing/project';
-import { auditRefSchema, listAll, listCheckpoints } from './chain';
+import { auditRefSchema, listCheckpoints } from './chain';
 import type { AuditProblem, ReadChain } from './verify-chain';
 
 /** What a gateway says it serves: a witness outside the chain. */

@@ -112,8 +112,12 @@ function wrap(connection: DuckDBConnection): DuckDb {
   };
 }
 
-/** Errors that quote the value which they are about. */
-const QUOTES_DATA = /^(Conversion|Out of Range|Constraint) Error|^Invalid Input Error: (?!No magic bytes)/;
+/** Errors that speak of files, columns and SQL only. Any other may quote the value which it is about, within quotes or without. */
+const WITHOUT_DATA =
+  /^(IO|Binder|Catalog|Parser|Syntax|Permission|Out of Memory|Interrupt|Not implemented) Error|^Invalid Input Error: (No magic bytes|File .* too small|Cannot change configuration)/;
+
+/** Where the value may begin: a quote, a bracket, a number, or what follows the word "value". */
+const VALUE = /["'`([{]|(?<!\w)[-+]?\d|\bvalue\b/;
 
 /** What DuckDB stumbled over is somebody's data, which must not get into a history or a log line (invariant I10). */
 async function withoutData<T>(work: Promise<T>): Promise<T> {
@@ -121,9 +125,11 @@ async function withoutData<T>(work: Promise<T>): Promise<T> {
     return await work;
   } catch (error) {
     const message = (error as { message?: unknown } | null)?.message;
-    if (typeof message !== 'string' || !QUOTES_DATA.test(message)) throw error;
+    if (typeof message !== 'string' || WITHOUT_DATA.test(message)) throw error;
+    const [first] = message.split('\n');
+    const at = first!.search(VALUE);
     // Its own error, stack and all, holds the value too, so it is no cause.
-    throw new Error(message.split('\n')[0]!.replace(/(["'])(?:(?!\1).)*\1/g, '$1…$1'));
+    throw new Error(at < 0 ? first : `${first!.slice(0, at)}…`);
   }
 }
 

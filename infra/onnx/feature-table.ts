@@ -67,16 +67,21 @@ export function tableOfRows(
 
 function columnOfValues(values: readonly RowValue[], datatype: InputSignature['datatype'], name: string): Column {
   const wrong = (value: RowValue): TypeError =>
-    new TypeError(`${name} takes ${datatype}, not ${JSON.stringify(value)}`);
+    new TypeError(`${name} takes ${datatype}, not ${value === null ? 'null' : `a ${typeof value}`}`);
   const numeric = (value: RowValue): number => {
     if (typeof value !== 'number') throw wrong(value);
     return value;
+  };
+  const whole = (value: RowValue): bigint => {
+    // BigInt's own error would quote the value.
+    if (!Number.isInteger(numeric(value))) throw new TypeError(`${name} takes whole numbers`);
+    return BigInt(numeric(value));
   };
   switch (datatype) {
     case 'FP32':
       return Float32Array.from(values, (value) => (value === null ? Number.NaN : numeric(value)));
     case 'INT64':
-      return BigInt64Array.from(values, (value) => (value === null ? MISSING_INT64 : BigInt(numeric(value))));
+      return BigInt64Array.from(values, (value) => (value === null ? MISSING_INT64 : whole(value)));
     case 'BOOL':
       return Uint8Array.from(values, (value) => {
         if (typeof value !== 'boolean') throw wrong(value);

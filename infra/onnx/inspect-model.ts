@@ -93,12 +93,8 @@ function replyOf<T>(outcome: ChildOutcome): ChildReply<T> {
   const why = outcome.limit
     ? `opening it went past the ${outcome.limit} limit`
     : `opening it ended the process (${outcome.signal ?? `exit ${outcome.exitCode}`})`;
-  return { ok: false, message: `the model cannot be used: ${why}${lastLine(outcome.stderr)}` };
-}
-
-function lastLine(text: string): string {
-  const line = text.trim().split('\n').at(-1);
-  return line ? `: ${line.slice(0, 300)}` : '';
+  // What the child wrote is not shown: it may quote the file, whose vocabularies are somebody's data (invariant I10).
+  return { ok: false, message: `the model cannot be used: ${why}` };
 }
 
 /**

@@ -39,12 +39,15 @@ async function runChunk(
     const out = await session.run(tensorsOf(table, signature.inputs, from, to), [signature.output.name]);
     return out[signature.output.name]?.data;
   } catch (error) {
-    throw new SlipwayError(
-      'INFERENCE_FAILED',
-      `rows ${from} to ${to - 1}: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    );
+    throw new SlipwayError('INFERENCE_FAILED', `rows ${from} to ${to - 1}: ${whereItFailed(error)}`);
   }
+}
+
+/** The node of the graph that failed. What ONNX Runtime says of the failure may quote a value of a row (invariant I10), so it is no cause either. */
+function whereItFailed(error: unknown): string {
+  const message = typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : '';
+  const node = /running (\w+) node\. Name:\s*'([^']*)'/.exec(message);
+  return node ? `the model failed at its ${node[1]} node ${JSON.stringify(node[2])}` : 'the model failed';
 }
 
 /** Scores rows as callers send them, by feature name. Throws TypeError for a value of the wrong type, else as `scoreTable`. */

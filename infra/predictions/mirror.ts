@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isMissing } from '../object-store/fs-errors';
+import { listAll } from '../object-store/list-all';
 import type { ObjectStore } from '../object-store/port';
 
 /** Local copies of Parquet parts, for DuckDB, which needs files. Parts never change: each is fetched once. */
@@ -10,7 +11,6 @@ export interface PartMirror {
   parts(prefix: string, days: readonly string[]): Promise<string[]>;
 }
 
-const LIST_LIMIT = 1_000;
 const FETCHES_AT_ONCE = 8;
 
 /** Keeps copies below `folder`, which belongs to the mirrors of one store (several processes may share it). */
@@ -26,8 +26,8 @@ export function createPartMirror(store: ObjectStore, folder: string): PartMirror
 
 async function mirrorFolder(store: ObjectStore, folder: string, prefix: string): Promise<string[]> {
   const local = join(folder, ...prefix.split('/').filter(Boolean));
-  const keys = (await listAll(store, prefix)).filter((key) => key.endsWith('.parquet'));
-  const names = new Set(keys.map((key) => key.slice(prefix.length)));
+  const names = new Set<string>();
+  for await (const key of listAll(store, prefix)) if (key.endsWith('.parquet')) names.add(key.slice(prefix.length));
   const present = await namesIn(local);
   // A part that left the store was compacted or erased: its copy must not count any longer.
   for (const name of present)
@@ -56,19 +56,6 @@ async function fetchPart(store: ObjectStore, key: string, path: string): Promise
     await rm(temporary, { force: true });
   }
   return true;
-}
-
-async function listAll(store: ObjectStore, prefix: string): Promise<string[]> {
-  const all: string[] = [];
-  for (;;) {
-    const last = all[all.length - 1];
-    const page = await store.list(
-      prefix,
-      last === undefined ? { limit: LIST_LIMIT } : { after: last, limit: LIST_LIMIT },
-    );
-    all.push(...page);
-    if (page.length < LIST_LIMIT) return all;
-  }
 }
 
 async function namesIn(folder: string): Promise<Set<string>> {

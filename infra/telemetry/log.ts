@@ -45,11 +45,24 @@ export const silentLogger: Logger = {
 };
 
 function serializeError(error: unknown): unknown {
-  if (!(error instanceof Error)) return { message: String(error) };
-  const base = { name: error.name, message: error.message, stack: error.stack };
-  return error instanceof SlipwayError ? { ...base, code: error.code, cause: describeCause(error.cause) } : base;
+  if (!(error instanceof SlipwayError)) return describeForeign(error);
+  const { name, message, stack, code, cause } = error;
+  return { name, message, stack, code, ...(cause === undefined ? {} : { cause: describeForeign(cause) }) };
 }
 
-function describeCause(cause: unknown): string | undefined {
-  return cause instanceof Error ? cause.message : undefined;
+/** An error of somebody else's code, whose text may quote what it stumbled over. Errors of the system quote paths, and stay whole. */
+function describeForeign(error: unknown): Readonly<Record<string, unknown>> {
+  const { name, message, stack, syscall } = (error ?? {}) as Partial<NodeJS.ErrnoException>;
+  const text = message ?? String(error);
+  const frames = (stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
+  return {
+    name,
+    message: error instanceof SlipwayError || syscall !== undefined ? text : withoutQuotes(text),
+    ...(frames.length > 0 ? { stack: frames.join('\n') } : {}),
+  };
+}
+
+/** Quoted text to its last quote, since a value may hold quotes itself; apostrophes inside words are none. */
+function withoutQuotes(text: string): string {
+  return text.replace(/(?<!\w)(["'`]).*\1(?!\w)/gs, '$1…$1').replace(/\bThe number \S+/g, 'The number …');
 }

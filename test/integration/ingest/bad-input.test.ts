@@ -65,7 +65,7 @@ describe('files that cannot be read', () => {
     ['text.parquet', Buffer.from('order,placed\n1,2\n'), 'cannot be read'],
     ['nothing.csv', Buffer.alloc(0), 'the file is empty'],
     ['binary.csv', Buffer.from([80, 65, 82, 49, 0, 1, 2]), 'zero bytes'],
-    ['twice.csv', Buffer.from('order,placed,Order\n'), 'names the column Order twice'],
+    ['twice.csv', Buffer.from('order,placed,Order\n'), 'gives columns 1 and 3 the same name'],
     ['quote.csv', Buffer.from('order,"placed\n1,2\n'), 'a quote that is not closed'],
   ])('refuses %s', async (name, bytes, part) => {
     await writeFile(join(folder, name), bytes);
@@ -105,6 +105,16 @@ describe('columns that do not agree with the spec', () => {
     );
   });
 
+  it('shows no name of a CSV file without a header, where the names are the values of its first row (I10)', async () => {
+    await writeFile(join(folder, 'orders.csv'), 'o1,ada@example.org,12.5\no2,ben@example.org,13\n');
+    const { code, message } = await refusal('orders.csv');
+    expect(code).toBe('DATA_SCHEMA');
+    expect(message).toMatch(
+      /^orders\.csv: its first line names none of the declared columns, so it may be no header; /,
+    );
+    expect(message).not.toMatch(/ada@|12\.5/);
+  });
+
   it('calls a missing label a label problem', async () => {
     await writeRows(bench, `SELECT * RENAME (returned AS "return") FROM (${ORDERS})`, 'orders.csv');
     expect(await activityRefusal('orders.csv')).toEqual({
@@ -117,7 +127,7 @@ describe('columns that do not agree with the spec', () => {
     await writeRows(bench, changed('0 AS returned'), 'orders.parquet');
     const { code, message } = await activityRefusal('orders.parquet');
     expect(code).toBe('DATA_LABEL');
-    expect(message).toBe('the label returned is 0 in all 1801 training rows; there is nothing to learn');
+    expect(message).toBe('the label returned is the same in all 1801 training rows; there is nothing to learn');
   });
 
   it('names each empty split with its time, and how many rows lay in it', async () => {

@@ -1,6 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { createTrainingActivities } from '../../../activities/training/create-training-activities';
 import { fitModel } from '../../../infra/onnx/fit-model';
 import { LOGISTIC, toyFit } from '../../support/onnx/toy-data';
@@ -64,6 +65,17 @@ sleep 0.3; kill -9 $$`);
     expect(error!.message).not.toContain('ana@');
     const digest = /sha256:[0-9a-f]{64}/.exec(error!.message)![0] as `sha256:${string}`;
     expect(Buffer.from(await run.blobs.get(digest)).toString()).toBe('starting\nbad row of ana@example.org\n');
+  });
+
+  it('that prints rows as its progress gets numbers only into a heartbeat or a result (I10)', async () => {
+    const run = await runOf(`echo '{"progress":{"epoch":"ada@example.org","validationLoss":"ada@example.org"}}'
+cp ${model} "$SLIPWAY_OUTPUT/model.onnx"; echo '{"epochs": "ada@example.org"}' > "$SLIPWAY_OUTPUT/metrics.json"`);
+    const heartbeats: unknown[] = [];
+    const environment = new MockActivityEnvironment();
+    environment.on('heartbeat', (details: unknown) => heartbeats.push(details));
+    const result: unknown = await environment.run(() => train(run));
+    expect(heartbeats).toContainEqual({ epoch: 0, validationLoss: null, lostCheckpoints: 0 });
+    expect(JSON.stringify([heartbeats, result])).not.toContain('ada@');
   });
 
   it('that leaves no model, a broken one, or one of another signature, fails with what is wrong', async () => {
