@@ -5,7 +5,7 @@ import type { RecoveredDeployment } from '../../workflows/deployment.activities'
 import { auditIds } from '../../infra/audit/ids';
 import { championOf, previousChampion, walkBack } from '../../infra/routes/history';
 import type { StoredRoute } from '../../infra/routes/port';
-import { raiseRouteHint } from '../../infra/routes/route-index';
+import { mendRouteHint } from '../../infra/routes/route-index';
 import type { RoutingPorts } from './ports';
 
 /** How far back a champion before this one is looked for; a rollout takes five to ten generations. */
@@ -24,8 +24,8 @@ export async function recoverDeployment(ports: RoutingPorts, model: ModelName): 
   const newest = await ports.reader.newest(model);
   if (!newest) return nothing;
   const { route } = newest;
-  // The hint may have been lost to another model's writer; gateways that serve all models find this one by it.
-  await raiseRouteHint(ports.store, model, route.generation);
+  // The hint may have been lost to another model's writer, or be wrong; gateways that serve all models find this one by it.
+  await mendRouteHint(ports.store, model, route.generation);
   return {
     generation: route.generation,
     champion: championOf(route),

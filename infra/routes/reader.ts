@@ -1,5 +1,6 @@
 import { SlipwayError } from '../../workflows/domain/errors';
 import { PAYLOAD_TYPES } from '../../workflows/domain/envelope';
+import { keys } from '../../workflows/domain/keys';
 import type { ModelName } from '../../workflows/domain/names';
 import { contentOfRoute } from '../audit/effects';
 import type { AuditLog } from '../audit/port';
@@ -42,13 +43,13 @@ export function createRouteReader(ports: RouteReaderPorts): RouteReader {
 
   const start = async (model: ModelName, known: number): Promise<StoredRoute | null> => {
     const hint = (await readRouteIndex(ports.store)).generations[model] ?? 0;
-    // A hint beyond the last route is wrong, and not trusted: what is known, or the beginning, is.
     const hinted = hint > known ? await at(model, hint) : null;
     if (hinted) return hinted;
     const kept = await at(model, Math.max(known, FIRST_GENERATION));
     if (!kept && known >= FIRST_GENERATION)
       throw new SlipwayError('AUDIT_BROKEN', `route ${known} of ${model} was there and is gone`);
-    return kept;
+    // A hint beyond the last route is wrong, and not trusted. Nor does it cost a look at every route that there is.
+    return kept && hint > known ? at(model, await lastBelow(ports.store, model, kept.route.generation, hint)) : kept;
   };
 
   return {
@@ -60,6 +61,26 @@ export function createRouteReader(ports: RouteReaderPorts): RouteReader {
     },
     models: async () => Object.keys((await readRouteIndex(ports.store)).generations),
   };
+}
+
+/**
+ * A generation that is there while the next is not, from one that is there and one that is not: in steps that double, then by halves, as
+ * generations have no gaps (I1).
+ */
+async function lastBelow(store: ObjectStore, model: ModelName, present: number, missing: number): Promise<number> {
+  const exists = async (generation: number): Promise<boolean> =>
+    (await store.get(keys.route(model, generation))) !== null;
+  let [low, high] = [present, missing];
+  for (let step = 1; low + step < high; step *= 2) {
+    if (await exists(low + step)) low += step;
+    else high = low + step;
+  }
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (await exists(middle)) low = middle;
+    else high = middle;
+  }
+  return low;
 }
 
 async function verifyNew(

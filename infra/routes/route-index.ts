@@ -33,11 +33,15 @@ export async function readRouteIndex(store: ObjectStore): Promise<RouteIndex> {
   }
 }
 
-/** Raises a model's hint, never lowers it. It may still be lost to another writer's put: then it lags, and readers probe. */
-export async function raiseRouteHint(store: ObjectStore, model: ModelName, generation: number): Promise<void> {
+/**
+ * Makes a model's hint the generation that was found to be its newest. A later one is left where it is there, and put right where it is
+ * not: readers would look for it in vain. A hint may still be lost to another writer's put: then it lags, and readers probe.
+ */
+export async function mendRouteHint(store: ObjectStore, model: ModelName, generation: number): Promise<void> {
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     const { generations } = await readRouteIndex(store);
-    if ((generations[model] ?? 0) >= generation) return;
+    const hint = generations[model] ?? 0;
+    if (hint === generation || (hint > generation && (await store.get(keys.route(model, hint))) !== null)) return;
     await store.put(
       keys.routeIndex,
       canonicalBytes({ generations: { ...generations, [model]: generation } } satisfies RouteIndex),

@@ -11,7 +11,7 @@ import type { ObjectStore } from '../object-store/port';
 import type { Signer } from '../signing/port';
 import { routeProblem } from './document';
 import type { RouteReader, StoredRoute } from './port';
-import { raiseRouteHint } from './route-index';
+import { mendRouteHint } from './route-index';
 
 export interface RouteWriterPorts {
   readonly store: ObjectStore;
@@ -62,7 +62,7 @@ export async function commitRoute(
   // The content holds the intent too.
   if (contentOfRoute(standing.route) !== content)
     throw lost(commit, `generation ${generation} was committed by intent ${standing.route.intent}`);
-  await raiseRouteHint(ports.store, model, generation);
+  await mendRouteHint(ports.store, model, generation);
   return { generation, digest: standing.digest };
 }
 

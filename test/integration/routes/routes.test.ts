@@ -105,16 +105,41 @@ describe('the hint of newest generations', () => {
     expect(await newest(null, 2)).toBe(4);
   });
 
-  it('is never lowered, and keeps other models', async () => {
+  it('costs a reader that knows nothing a handful of looks where it is too high, however many routes there are', async () => {
     const made = await scene();
+    const { commitRoute } = createRoutingActivities(made);
+    for (let generation = 0; generation < 40; generation += 1) await commitRoute(plan(made.ref, generation));
     made.memory.objects.set(
       keys.routeIndex,
-      Buffer.from(JSON.stringify({ generations: { [MODEL]: 7, 'retail/demand': 3 } })),
+      Buffer.from(JSON.stringify({ generations: { [MODEL]: 999_999_999_999 } })),
     );
-    await createRoutingActivities(made).commitRoute(plan(made.ref, 0));
-    expect(JSON.parse(Buffer.from(made.memory.objects.get(keys.routeIndex)!).toString())).toEqual({
-      generations: { [MODEL]: 7, 'retail/demand': 3 },
-    });
+    const looks = async (known: number): Promise<number> => {
+      const { reader } = testWorkspace({ store: made.memory });
+      const before = made.memory.counts.get;
+      expect((await reader.newest(MODEL, known))?.route.generation).toBe(40);
+      return made.memory.counts.get - before;
+    };
+    expect(await looks(0)).toBeLessThan(30);
+    expect(await looks(40)).toBeLessThan(10);
+  });
+
+  it('is lowered by a commit and by a recovery where it names no route, keeps a later one that is there, and other models', async () => {
+    const made = await scene();
+    const { commitRoute, recoverDeployment } = createRoutingActivities(made);
+    const hintAfter = async (hint: number, change: () => Promise<unknown>): Promise<unknown> => {
+      const generations = { [MODEL]: hint, 'retail/demand': 3 };
+      made.memory.objects.set(keys.routeIndex, Buffer.from(JSON.stringify({ generations })));
+      await change();
+      return JSON.parse(Buffer.from(made.memory.objects.get(keys.routeIndex)!).toString());
+    };
+    const first = plan(made.ref, 0);
+    expect(await hintAfter(7, () => commitRoute(first))).toEqual({ generations: { [MODEL]: 1, 'retail/demand': 3 } });
+    await commitRoute(plan(made.ref, 1));
+    // The retry of a commit that somebody else has followed since.
+    expect(await hintAfter(2, () => commitRoute(first))).toEqual({ generations: { [MODEL]: 2, 'retail/demand': 3 } });
+    const recovered = () => recoverDeployment({ model: MODEL });
+    expect(await hintAfter(7, recovered)).toEqual({ generations: { [MODEL]: 2, 'retail/demand': 3 } });
+    expect(await hintAfter(1, recovered)).toEqual({ generations: { [MODEL]: 2, 'retail/demand': 3 } });
   });
 
   it('says that a model without a route has none', async () => {

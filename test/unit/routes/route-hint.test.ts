@@ -1,5 +1,5 @@
 import { keys } from '../../../workflows/domain/keys';
-import { raiseRouteHint, readRouteIndex } from '../../../infra/routes/route-index';
+import { mendRouteHint, readRouteIndex } from '../../../infra/routes/route-index';
 import { createMemoryStore } from '../../support/memory-store';
 
 describe('the hint of newest generations', () => {
@@ -8,7 +8,7 @@ describe('the hint of newest generations', () => {
     const generations = { 'a/good': 7, 'a/none': 0, 'a/huge': 1e300, 'a/far': 1e12, 'a/text': '3', '../a': 1 };
     await store.put(keys.routeIndex, Buffer.from(JSON.stringify({ generations })));
     expect((await readRouteIndex(store)).generations).toEqual({ 'a/good': 7 });
-    await raiseRouteHint(store, 'a/far', 4);
+    await mendRouteHint(store, 'a/far', 4);
     expect((await readRouteIndex(store)).generations).toEqual({ 'a/good': 7, 'a/far': 4 });
   });
 });
