@@ -2,6 +2,7 @@ import type { ModelName } from '../../workflows/domain/names';
 import type { ArmCounts, ObservationDocument, WindowRow } from '../../workflows/domain/observation';
 import { WINDOW_MS } from '../../workflows/domain/observation';
 import type { ArmName } from '../../workflows/domain/route';
+import { PairedWindows } from './paired-windows';
 
 export const ARM_NAMES: readonly ArmName[] = ['champion', 'challenger'];
 /** Index into ARM_NAMES. */
@@ -30,6 +31,7 @@ export class GenerationCounts {
   private windows = new Map<number, { requests: number; errors: number }>();
   private windowMs = WINDOW_MS;
   private readonly paired = { keys: 0, sumAbsDifference: 0, sumSquaredDifference: 0 };
+  private pairedWindows = new PairedWindows();
   private watermarkMs: number | null = null;
   /** Grows with every change: what was published is compared with it. */
   revision = 0;
@@ -61,11 +63,12 @@ export class GenerationCounts {
     this.revision += 1;
   }
 
-  /** One key's first request that both arms scored. */
-  countPair(difference: number): void {
+  /** One key's first request that both arms scored, at its time in the route's clock. */
+  countPair(difference: number, atMs: number): void {
     this.paired.keys += 1;
     this.paired.sumAbsDifference += Math.abs(difference);
     this.paired.sumSquaredDifference += difference * difference;
+    if (this.newestMs === null || atMs >= this.newestMs - MAX_LATENESS_MS) this.pairedWindows.count(difference, atMs);
     this.revision += 1;
   }
 
@@ -98,6 +101,8 @@ export class GenerationCounts {
       windows: this.windowRows(),
       windowMs: this.windowMs,
       paired: { ...this.paired },
+      pairedWindows: this.pairedWindows.rows(),
+      pairedWindowMs: this.pairedWindows.lengthMs,
     };
   }
 
@@ -106,6 +111,7 @@ export class GenerationCounts {
     const counts = new GenerationCounts(document.model, document.generation);
     ARM_NAMES.forEach((name, index) => Object.assign(counts.tallies[index as ArmIndex], document.arms[name] ?? {}));
     Object.assign(counts.paired, document.paired);
+    counts.pairedWindows = PairedWindows.fromDocument(document);
     counts.watermarkMs = document.watermarkMs;
     counts.newestMs = document.watermarkMs;
     counts.windowMs = document.windowMs ?? WINDOW_MS;

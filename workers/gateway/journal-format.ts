@@ -7,9 +7,10 @@ import type { ArmIndex } from './generation-counts';
  */
 export const OPEN = 1;
 export const ANSWER = 2;
-export const PAIR = 3;
+/** 3 was a pair without its time. */
+export const PAIR = 4;
 export const ANSWER_BYTES = 1 + 2 + 1 + 4 + 4 + 8 + 4;
-export const PAIR_BYTES = 1 + 2 + 4 + 4 + 8;
+export const PAIR_BYTES = 1 + 2 + 4 + 4 + 8 + 8;
 
 const IS_ERROR = 2;
 const IS_NEW_KEY = 4;
@@ -39,6 +40,7 @@ export type JournalRecord =
       readonly high: number;
       readonly low: number;
       readonly difference: number;
+      readonly atMs: number;
     };
 
 export function encodeOpen(record: Omit<Extract<JournalRecord, { kind: 'open' }>, 'kind'>): Buffer {
@@ -81,12 +83,14 @@ export function writePair(
   high: number,
   low: number,
   difference: number,
+  atMs: number,
 ): number {
   view.setUint8(at, PAIR);
   view.setUint16(at + 1, index, true);
   view.setUint32(at + 3, high, true);
   view.setUint32(at + 7, low, true);
   view.setFloat64(at + 11, difference, true);
+  view.setFloat64(at + 19, atMs, true);
   return at + PAIR_BYTES;
 }
 
@@ -131,6 +135,7 @@ function readRecord(bytes: Buffer, at: number): JournalRecord {
       high: bytes.readUInt32LE(at + 3),
       low: bytes.readUInt32LE(at + 7),
       difference: bytes.readDoubleLE(at + 11),
+      atMs: bytes.readDoubleLE(at + 19),
     };
   }
   const flags = bytes[at + 3]!;

@@ -82,9 +82,9 @@ export class Journal {
     this.used = writeAnswer(this.view, this.used, index, arm, isError, isNewKey, high, low, atMs, latencyMs);
   }
 
-  pair(index: number, high: number, low: number, difference: number): void {
+  pair(index: number, high: number, low: number, difference: number, atMs: number): void {
     if (this.used + PAIR_BYTES > BUFFER_BYTES) this.flush();
-    this.used = writePair(this.view, this.used, index, high, low, difference);
+    this.used = writePair(this.view, this.used, index, high, low, difference, atMs);
   }
 
   /** Writes what has gathered. A disk that is full or gone is told once a second and never stops an answer. */
@@ -218,7 +218,7 @@ function applyRecord(record: Exclude<JournalRecord, { kind: 'open' }>, entry: Jo
   if (!entry) return;
   if (record.kind === 'pair') {
     entry.keys.paired.add(record.high, record.low);
-    entry.counts.countPair(record.difference);
+    entry.counts.countPair(record.difference, record.atMs);
     return;
   }
   entry.keys.arms[record.arm].add(record.high, record.low);

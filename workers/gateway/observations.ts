@@ -48,12 +48,12 @@ export class GenerationObserver implements JournalEntry {
     return isNew;
   }
 
-  /** Counts both arms' scores of a key's first request, once a rollout. */
-  pair(key: string, difference: number): void {
+  /** Counts both arms' scores of a key's first request, once a rollout. `atMs` is its time in the route's clock. */
+  pair(key: string, difference: number, atMs: number): void {
     hashKey(key);
     if (!this.keys.paired.add(hashed.high, hashed.low)) return;
-    this.counts.countPair(difference);
-    if (this.index >= 0) this.journal.pair(this.index, hashed.high, hashed.low, difference);
+    this.counts.countPair(difference, atMs);
+    if (this.index >= 0) this.journal.pair(this.index, hashed.high, hashed.low, difference, atMs);
   }
 }
 

@@ -54,7 +54,10 @@ export class PairItem implements BatchItem {
       log.add(this.logged);
     } else {
       metrics.countComparison(served.route.model, 'pair', 'scored');
-      if (this.isNewKey) served.observer.pair(key, meanAbsoluteDifference(own!, paired));
+      if (this.isNewKey) {
+        const atMs = served.route.clock === 'event' ? this.logged.eventMs : this.logged.receivedMs;
+        served.observer.pair(key, meanAbsoluteDifference(own!, paired), atMs);
+      }
       log.add({ ...this.logged, pairedRelease: this.other.ref.version, pairedScores: paired });
     }
     this.done();

@@ -3,6 +3,8 @@ import type { ArmName } from './route';
 
 /** Length of a counting window, in the route's clock. */
 export const WINDOW_MS = 10_000;
+/** Length of a window of paired scores: traffic differs by the hour, and 24 of them make a day wherever a rollout begins. */
+export const PAIRED_WINDOW_MS = 3_600_000;
 
 /**
  * Cumulative counts of one gateway incarnation for one route generation. A single writer puts it over and over; sums over
@@ -24,6 +26,10 @@ export interface ObservationDocument {
   readonly windowMs?: number;
   /** Both arms' scores on the same requests. */
   readonly paired: PairedCounts;
+  /** The same by window, in the route's clock, for judging whole days; without keys that came later than a day behind the newest. */
+  readonly pairedWindows?: readonly PairedWindowRow[];
+  /** Length of these: PAIRED_WINDOW_MS, or where they were too many a day, then doubled. Absent: PAIRED_WINDOW_MS. */
+  readonly pairedWindowMs?: number;
   /** Requests that may have been answered without being in these counts, after a crash: at most so many. */
   readonly lostAtMost: number;
 }
@@ -50,6 +56,12 @@ export interface PairedCounts {
   /** Over those first requests: sum of |champion - challenger|, and of its square. */
   readonly sumAbsDifference: number;
   readonly sumSquaredDifference: number;
+}
+
+/** A key is in the window of its first paired request, and in no other. */
+export interface PairedWindowRow extends PairedCounts {
+  /** Epoch ms. */
+  readonly startMs: number;
 }
 
 /** A gateway's local breaker took the challenger out. */

@@ -92,7 +92,7 @@ describe('the counts of a generation', () => {
     const counts = new GenerationCounts(MODEL, 3);
     for (let index = 0; index < 50; index += 1)
       counts.countAnswer(index % 3 === 0 ? 1 : 0, index % 7 === 0, true, index * 9_000, 2);
-    counts.countPair(-0.25);
+    counts.countPair(-0.25, 450_000);
     const about = { gateway: 'g', incarnation: 'i', updatedAt: '', lostAtMost: 0 };
     expect(GenerationCounts.fromDocument(counts.document(about)).document(about)).toEqual(counts.document(about));
   });
@@ -108,8 +108,8 @@ describe('observations', () => {
     first.answer(1, true, 'ben', 4_000, 1);
     const second = observations.open(MODEL, 2, 'rollout x');
     second.answer(1, true, 'ana', 5_000, 1);
-    second.pair('ana', 0.5);
-    second.pair('ana', 0.5);
+    second.pair('ana', 0.5, 5_000);
+    second.pair('ana', 0.5, 9_000_000);
     const other = observations.open(MODEL, 3, 'rollout y');
     other.answer(1, true, 'ana', 6_000, 1);
     await observations.close();
@@ -118,7 +118,8 @@ describe('observations', () => {
     expect(armOf(1)).toEqual({ requests: 4, errors: 2, keys: 2, errorKeys: 1, latencyMsSum: 4 });
     expect(armOf(2)).toEqual({ requests: 1, errors: 1, keys: 0, errorKeys: 0, latencyMsSum: 1 });
     expect(armOf(3)).toEqual({ requests: 1, errors: 1, keys: 1, errorKeys: 1, latencyMsSum: 1 });
-    expect(published.get(keys.observation(MODEL, 2, 'i1'))!.paired.keys).toBe(1);
+    const { paired, pairedWindows } = published.get(keys.observation(MODEL, 2, 'i1'))!;
+    expect([paired.keys, pairedWindows!.map(({ startMs, keys: count }) => [startMs, count])]).toEqual([1, [[0, 1]]]);
   });
 
   it('of a killed incarnation are published by the next one, whole, with a torn last record ignored', async () => {
@@ -126,7 +127,7 @@ describe('observations', () => {
     const observer = killed.open(MODEL, 1, 'rollout x');
     for (let index = 0; index < 5_000; index += 1)
       observer.answer(index % 2 === 0 ? 0 : 1, index % 10 === 0, `key-${index % 100}`, index, 1);
-    observer.pair('key-1', 0.5);
+    observer.pair('key-1', 0.5, 5_000);
     killed.commit();
     observer.answer(0, false, 'never written', 1, 1);
     const log = readdirSync(join(folder, 'i1')).find((name) => name.startsWith('log-'))!;
@@ -144,6 +145,7 @@ describe('observations', () => {
       old.arms.challenger!.requests,
       old.paired.keys,
     ]).toEqual([0, 2_500, 500, 2_500, 1]);
+    expect(old.pairedWindows).toEqual([{ startMs: 0, keys: 1, sumAbsDifference: 0.5, sumSquaredDifference: 0.25 }]);
     expect(published.get(keys.observation(MODEL, 1, 'i2'))!.arms.challenger).toMatchObject({ requests: 2, keys: 1 });
     expect(readdirSync(folder)).toEqual(['i2']);
     await killed.close();

@@ -31,13 +31,13 @@ describe('a gateway that is drained and started again in a rollout', () => {
     const first = incarnation('first');
     const before = first.open(MODEL, 5, SCOPE);
     for (const key of ['ana', 'ben', 'ana']) before.answer(1, false, key, 1_000, 1);
-    before.pair('ana', 0.5);
+    before.pair('ana', 0.5, 1_000);
     await first.close();
 
     const second = incarnation('second');
     const after = second.open(MODEL, 5, SCOPE);
     for (const key of ['ana', 'ben', 'eva']) after.answer(1, false, key, 2_000, 1);
-    after.pair('ana', 0.5);
+    after.pair('ana', 0.5, 1_000);
     await second.close();
 
     expect(keysOf('challenger')).toBe(3);
