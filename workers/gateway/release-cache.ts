@@ -154,7 +154,7 @@ async function probe(
   }
 }
 
-function sampleColumns(manifest: ReleaseManifest, rows: SampleRows['rows']): Column[] {
+export function sampleColumns(manifest: ReleaseManifest, rows: SampleRows['rows']): Column[] {
   return manifest.signature.inputs.map((input) =>
     rows.map((row) => {
       const value = row[input.name];
