@@ -43,14 +43,20 @@ function namedKey(
 function featureKey(name: string, request: V2Request): string | null {
   const tensor = request.inputs.find((input) => input.name === name);
   if (!tensor) return null;
-  const values = tensor.data.map((value) => scalar(Array.isArray(value) ? value[0] : value));
-  if (values.some((value) => value !== values[0])) {
+  const first = scalarOf(tensor.data[0]);
+  for (let row = 1; row < tensor.data.length; row += 1) {
+    if (scalarOf(tensor.data[row]) === first) continue;
     throw invalid(`the rows differ in ${quote(name)}, which assigns requests to arms; send one request for each value`);
   }
-  return values[0] ?? null;
+  return first;
+}
+
+/** V2 allows nested lists as well as flat ones. */
+function scalarOf(value: unknown): string | null {
+  return scalar(Array.isArray(value) ? value[0] : value);
 }
 
 function scalar(value: unknown): string | null {
   if (typeof value === 'string') return value === '' ? null : value;
-  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : null;
+  return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint' ? String(value) : null;
 }

@@ -1,24 +1,33 @@
 import type { InputSignature, TensorType } from '../../workflows/domain/release';
 import { SlipwayError } from '../../workflows/domain/errors';
+import { isList } from './http/tensor-data';
+import type { TypedColumn } from './http/typed-columns';
+import { MISSING_INT64, typedColumn, UnfitRow } from './http/typed-columns';
 import type { RequestLimits, V2Tensor } from './protocol';
 import { invalid, quote, tooLarge } from './protocol';
 
-/** Missing INT64, as the served graphs take it. Exact as a double. */
-export const MISSING_INT64 = -9_223_372_036_854_775_808;
+export { MISSING_INT64 };
 
-/** One feature's values for all rows: FP32 and INT64 as doubles, BOOL as 0 and 1, BYTES as strings. */
-export type Column = (number | string)[];
+/** One feature's values for all rows as a list: FP32 and INT64 as doubles, BOOL as 0 and 1, BYTES as strings. */
+type ListColumn = (number | string)[];
+
+/** One feature's values for all rows: a list, or the typed array that a binary tensor came as. Not to be written to. */
+export type Column = readonly (number | string)[] | TypedColumn;
+
+export function isTyped(column: Column): column is TypedColumn {
+  return !Array.isArray(column);
+}
 
 const INTEGER_TYPES = ['INT8', 'INT16', 'INT32', 'INT64', 'UINT8', 'UINT16', 'UINT32', 'UINT64'] as const;
 const ACCEPTED: Readonly<Record<TensorType, ReadonlySet<string>>> = {
-  FP32: new Set(['FP32', 'FP64', 'FP16', ...INTEGER_TYPES]),
+  FP32: new Set(['FP32', 'FP64', 'FP16', 'BF16', ...INTEGER_TYPES]),
   INT64: new Set([...INTEGER_TYPES, 'FP32', 'FP64']),
   BYTES: new Set(['BYTES']),
   BOOL: new Set(['BOOL', 'UINT8', 'INT8', 'INT32', 'INT64']),
 };
 
 /**
- * Reads a tensor's JSON data as the column of its input; the same array where nothing has to change. Null means missing.
+ * Reads a tensor's data as the column of its input; the same array where nothing has to change. Null (in binary tensors NaN) means missing.
  * Throws REQUEST_INVALID for another datatype, INPUT_INVALID for a value that the type cannot hold exactly
  * (an FP64 may be rounded to FP32, as JSON cannot tell them apart).
  */
@@ -29,16 +38,18 @@ export function toColumn(tensor: V2Tensor, input: InputSignature, rows: number, 
       `input ${quote(tensor.name)} has datatype ${quote(tensor.datatype)}; the model takes ${input.datatype} (accepted: ${accepted})`,
     );
   }
-  const data = flatten(tensor, rows);
-  if (data.length !== rows)
-    throw invalid(`input ${quote(tensor.name)} has ${data.length} values; its shape says ${rows}`);
+  const { data: given } = tensor;
+  if (!isList(given)) {
+    checkCount(tensor, given.length, rows);
+    const column = typedColumn(given, input);
+    if (column instanceof UnfitRow) throw unfit(input, column.row, column.value, input.datatype);
+    return column;
+  }
+  const data = flatten(given, rows);
+  checkCount(tensor, data.length, rows);
   switch (input.datatype) {
     case 'FP32':
-      return fillFloats(
-        data,
-        input,
-        tensor.datatype !== 'FP32' && tensor.datatype !== 'FP64' && tensor.datatype !== 'FP16',
-      );
+      return fillFloats(data, input, FLOAT_TYPES.indexOf(tensor.datatype) < 0);
     case 'INT64':
       return fillIntegers(data, input);
     case 'BYTES':
@@ -48,15 +59,20 @@ export function toColumn(tensor: V2Tensor, input: InputSignature, rows: number, 
   }
 }
 
+const FLOAT_TYPES: readonly string[] = ['FP32', 'FP64', 'FP16', 'BF16'];
+
+function checkCount(tensor: V2Tensor, values: number, rows: number): void {
+  if (values !== rows) throw invalid(`input ${quote(tensor.name)} has ${values} values; its shape says ${rows}`);
+}
+
 /** V2 allows nested lists as well as flat ones. */
-function flatten(tensor: V2Tensor, rows: number): unknown[] {
-  const data = tensor.data as unknown[];
+function flatten(data: readonly unknown[], rows: number): readonly unknown[] {
   if (data.length !== rows || !Array.isArray(data[0])) return data;
   return data.map((row) => (Array.isArray(row) && row.length === 1 ? (row[0] as unknown) : row));
 }
 
-function fillFloats(data: readonly unknown[], input: InputSignature, integers: boolean): Column {
-  let column = data as Column;
+function fillFloats(data: readonly unknown[], input: InputSignature, integers: boolean): ListColumn {
+  let column = data as ListColumn;
   for (let row = 0; row < data.length; row += 1) {
     const value = data[row];
     if (typeof value === 'number') {
@@ -68,8 +84,8 @@ function fillFloats(data: readonly unknown[], input: InputSignature, integers: b
   return column;
 }
 
-function fillIntegers(data: readonly unknown[], input: InputSignature): Column {
-  let column = data as Column;
+function fillIntegers(data: readonly unknown[], input: InputSignature): ListColumn {
+  let column = data as ListColumn;
   for (let row = 0; row < data.length; row += 1) {
     const value = data[row];
     if (value === null) column = replace(column, data, row, MISSING_INT64);
@@ -78,8 +94,8 @@ function fillIntegers(data: readonly unknown[], input: InputSignature): Column {
   return column;
 }
 
-function fillStrings(data: readonly unknown[], input: InputSignature, limits: RequestLimits): Column {
-  let column = data as Column;
+function fillStrings(data: readonly unknown[], input: InputSignature, limits: RequestLimits): ListColumn {
+  let column = data as ListColumn;
   for (let row = 0; row < data.length; row += 1) {
     const value = data[row];
     if (value === null) column = replace(column, data, row, '');
@@ -93,8 +109,8 @@ function fillStrings(data: readonly unknown[], input: InputSignature, limits: Re
   return column;
 }
 
-function fillBooleans(data: readonly unknown[], input: InputSignature): Column {
-  const column: Column = new Array<number>(data.length);
+function fillBooleans(data: readonly unknown[], input: InputSignature): ListColumn {
+  const column: ListColumn = new Array<number>(data.length);
   for (let row = 0; row < data.length; row += 1) {
     const value = data[row];
     if (value === true || value === 1) column[row] = 1;
@@ -105,16 +121,21 @@ function fillBooleans(data: readonly unknown[], input: InputSignature): Column {
 }
 
 /** Copies before the first change: the other arm reads the same data, perhaps as another type. */
-function replace(column: Column, data: readonly unknown[], row: number, value: number | string): Column {
+function replace(column: ListColumn, data: readonly unknown[], row: number, value: number | string): ListColumn {
   const own = column === data ? column.slice() : column;
   own[row] = value;
   return own;
 }
 
 function unfit(input: InputSignature, row: number, value: unknown, datatype: TensorType): SlipwayError {
-  const shown = value === undefined ? 'undefined' : quote(JSON.stringify(value));
   return new SlipwayError(
     'INPUT_INVALID',
-    `row ${row}, feature ${quote(input.name)}: ${shown} is no exact ${datatype} value`,
+    `row ${row}, feature ${quote(input.name)}: ${show(value)} is no exact ${datatype} value`,
   );
+}
+
+/** Never the text of a list or an object: callers nest them as deep as a body is long. */
+function show(value: unknown): string {
+  if (typeof value === 'string') return quote(value);
+  return typeof value === 'object' && value !== null ? (Array.isArray(value) ? 'a list' : 'an object') : String(value);
 }

@@ -1,5 +1,6 @@
 import type { TensorType } from '../../workflows/domain/release';
 import type { Batch } from './batching';
+import { isTyped } from './conversion';
 import type { PackedBatch, SessionInputs } from './executor-messages';
 
 /** How many inputs of each datatype a session has: what the arrays of its batches are sized by. */
@@ -26,6 +27,12 @@ export function packBatch(batch: Batch, { inputs }: SessionInputs, counts: Input
     const datatype = inputs[input]!.datatype;
     for (let item = 0; item < items.length; item += 1) {
       const column = items[item]!.columns[input]!;
+      if (isTyped(column)) {
+        if (datatype === 'FP32') floats.set(column, (floatAt += column.length) - column.length);
+        else if (datatype === 'INT64') integers.set(column, (integerAt += column.length) - column.length);
+        else booleans.set(column, (booleanAt += column.length) - column.length);
+        continue;
+      }
       for (let row = 0; row < column.length; row += 1) {
         if (datatype === 'FP32') floats[floatAt++] = column[row] as number;
         else if (datatype === 'BYTES') strings[stringAt++] = column[row] as string;

@@ -1,11 +1,12 @@
 import { SlipwayError } from '../../workflows/domain/errors';
+import type { TensorData } from './http/tensor-data';
 
-/** Open Inference Protocol V2, JSON form (github.com/kserve/open-inference-protocol). */
+/** A tensor of the Open Inference Protocol V2 (github.com/kserve/open-inference-protocol), out of whichever encoding it came in. */
 export interface V2Tensor {
   readonly name: string;
   readonly datatype: string;
   readonly shape: readonly number[];
-  readonly data: readonly unknown[];
+  readonly data: TensorData;
 }
 
 export interface V2Request {
