@@ -17,12 +17,15 @@ import type { ArmIndex } from './generation-counts';
 import { GenerationCounts } from './generation-counts';
 import type { JournalRecord } from './journal-format';
 import { ANSWER_BYTES, encodeOpen, PAIR_BYTES, readJournal, writeAnswer, writePair } from './journal-format';
+import { readRisks, RiskFile } from './journal-risk';
 import { ScopeKeys } from './scope-keys';
 
 /** One generation's counts with the scope its keys are counted in. */
 export interface JournalEntry {
   readonly counts: GenerationCounts;
   readonly keys: ScopeKeys;
+  /** Answers that only memory holds, since the journal could not take them: what a kill would lose. */
+  atRisk: number;
 }
 
 interface SnapshotFile {
@@ -34,11 +37,12 @@ const BUFFER_BYTES = 1 << 16;
 /** The log is replaced by a snapshot at this size: about 700,000 answers. */
 const ROTATE_BYTES = 16 << 20;
 const RETRY_MS = 1_000;
+const RISK_FILE = 'at-risk';
 
 /**
  * Write-ahead journal of the counts. The records of a batch are written (to the page cache, which a SIGKILL does not touch)
  * before its answers leave, so that every answer a caller has seen is in it. Losing power may lose what the
- * kernel had not written yet.
+ * kernel had not written yet. What the disk does not take is counted as at risk, until a snapshot holds it.
  */
 export class Journal {
   private readonly buffer = Buffer.allocUnsafe(BUFFER_BYTES);
@@ -48,6 +52,7 @@ export class Journal {
   private number = 0;
   private fileBytes = 0;
   private retryAtMs = 0;
+  private riskFile: RiskFile | null = null;
 
   /** A record names its generation by the place in `opened`, which a snapshot holds all of. */
   constructor(
@@ -57,6 +62,11 @@ export class Journal {
     private readonly nowMs: () => number = Date.now,
   ) {
     mkdirSync(folder, { recursive: true });
+    try {
+      this.riskFile = new RiskFile(join(folder, RISK_FILE));
+    } catch (error) {
+      onProblem(error as Error);
+    }
     this.rotate();
   }
 
@@ -99,51 +109,89 @@ export class Journal {
   /** Leaves everything for the next incarnation. */
   end(): void {
     this.flush();
-    this.closeFile();
+    this.close();
   }
 
   /** After a clean end there is nothing to recover. */
   remove(): void {
-    this.closeFile();
+    this.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
   private append(bytes: Uint8Array): void {
-    if (this.file === null) return this.retry();
+    // A snapshot holds everything counted so far, so that what could not be appended is in it.
+    if (this.file === null && this.nowMs() >= this.retryAtMs && this.rotate()) return;
+    if (this.file === null) return this.risk(bytes);
     try {
-      this.fileBytes += writeSync(this.file, bytes);
+      // A torn record in the middle would take those behind it along: a log that took a part gets nothing more.
+      if (writeSync(this.file, bytes) < bytes.length) throw new Error('the journal took a part of a write');
+      this.fileBytes += bytes.length;
     } catch (error) {
       this.fail(error as Error);
+      this.risk(bytes);
     }
   }
 
-  /** A snapshot holds everything counted so far, so that what could not be appended is in it. */
-  private retry(): void {
-    if (this.nowMs() >= this.retryAtMs) this.rotate();
+  /** Counts the answers in records that are in no file, and leaves word of them. */
+  private risk(records: Uint8Array): void {
+    for (const record of readJournal(Buffer.from(records.buffer, records.byteOffset, records.length)))
+      if (record.kind === 'answer') this.opened[record.index]!.atRisk += 1;
+    this.tellRisks();
   }
 
-  /** Replaces the log by a snapshot of all that was counted. */
-  rotate(): void {
+  private tellRisks(): void {
+    const risks = this.opened
+      .filter(({ atRisk }) => atRisk > 0)
+      .map(({ counts: { model, generation }, atRisk }) => ({ model, generation, answers: atRisk }));
+    try {
+      this.riskFile?.write(risks);
+    } catch (error) {
+      this.onProblem(error as Error);
+    }
+  }
+
+  private settleRisks(): void {
+    const risky = this.opened.filter(({ atRisk }) => atRisk > 0);
+    if (risky.length === 0) return;
+    for (const entry of risky) {
+      entry.atRisk = 0;
+      // The published counts still say that they may be lost.
+      entry.counts.revision += 1;
+    }
+    this.tellRisks();
+  }
+
+  /** Replaces the log by a snapshot of all that was counted. False where the disk does not take it. */
+  rotate(): boolean {
     const next = this.number + 1;
-    // The snapshot holds what these records say.
+    const gathered = Buffer.from(this.buffer.subarray(0, this.used));
     this.used = 0;
     try {
       const path = join(this.folder, `snapshot-${next}.json`);
       writeFileSync(`${path}.tmp`, JSON.stringify(this.snapshot()));
       renameSync(`${path}.tmp`, path);
       this.closeFile();
-      this.file = openSync(join(this.folder, `log-${next}`), 'a');
-      this.fileBytes = 0;
-      this.opened.forEach(({ counts, keys }, index) => {
-        const record = encodeOpen({ index, model: counts.model, generation: counts.generation, scope: keys.scope });
-        writeSync(this.file!, record);
-      });
+      this.startLog(join(this.folder, `log-${next}`));
       rmSync(join(this.folder, `snapshot-${this.number}.json`), { force: true });
       rmSync(join(this.folder, `log-${this.number}`), { force: true });
       this.number = next;
+      this.settleRisks();
+      return true;
     } catch (error) {
       this.fail(error as Error);
+      this.risk(gathered);
+      return false;
     }
+  }
+
+  private startLog(path: string): void {
+    // Anew: an attempt that failed may have left a torn record.
+    this.file = openSync(path, 'w');
+    this.fileBytes = 0;
+    this.opened.forEach(({ counts, keys }, index) => {
+      const record = encodeOpen({ index, model: counts.model, generation: counts.generation, scope: keys.scope });
+      if (writeSync(this.file!, record) < record.length) throw new Error('the journal took a part of a write');
+    });
   }
 
   private snapshot(): SnapshotFile {
@@ -161,6 +209,12 @@ export class Journal {
     this.closeFile();
     this.retryAtMs = this.nowMs() + RETRY_MS;
     this.onProblem(error);
+  }
+
+  private close(): void {
+    this.closeFile();
+    this.riskFile?.close();
+    this.riskFile = null;
   }
 
   private closeFile(): void {
@@ -188,10 +242,20 @@ export function recoverJournal(folder: string): JournalEntry[] {
     recovered.set(`${document.model} ${document.generation}`, {
       counts: GenerationCounts.fromDocument(document),
       keys: scopeOf(document.model, scope),
+      atRisk: 0,
     });
   }
   const log = join(folder, `log-${newest}`);
   if (existsSync(log)) replay(readFileSync(log), recovered, scopeOf);
+  for (const { model, generation, answers } of readRisks(join(folder, RISK_FILE))) {
+    const name = `${model} ${generation}`;
+    // Opened when the disk took nothing: not even its scope is known.
+    const scope = ScopeKeys.scopeOf(null, generation);
+    const unknown = { counts: new GenerationCounts(model, generation), keys: scopeOf(model, scope), atRisk: 0 };
+    const entry = recovered.get(name) ?? unknown;
+    recovered.set(name, entry);
+    entry.atRisk = answers;
+  }
   return [...recovered.values()];
 }
 
@@ -207,6 +271,7 @@ function replay(
       const entry = recovered.get(name) ?? {
         counts: new GenerationCounts(record.model, record.generation),
         keys: scopeOf(record.model, record.scope),
+        atRisk: 0,
       };
       recovered.set(name, entry);
       byIndex[record.index] = entry;

@@ -29,6 +29,7 @@ export interface ObservationsOptions {
 /** Where the requests of one generation are counted. */
 export class GenerationObserver implements JournalEntry {
   published = 0;
+  atRisk = 0;
   /** When a newer generation took over; null while this one serves. */
   retiredAtMs: number | null = null;
   constructor(
@@ -72,7 +73,7 @@ export class Observations {
     this.nowMs = options.nowMs ?? (() => performance.now());
     this.recovered = recoverAll(options);
     this.pastKeys = [...new Set(this.recovered.flatMap(({ entries }) => entries.map(({ keys }) => keys)))];
-    this.journal = new Journal(join(options.folder, options.incarnation), this.opened, options.onProblem);
+    this.journal = new Journal(join(options.folder, options.incarnation), this.opened, options.onProblem, this.nowMs);
     this.timer = setInterval(() => void this.publish(), PUBLISH_EVERY_MS);
     this.timer.unref();
   }
@@ -168,7 +169,7 @@ export class Observations {
       for (const observer of this.opened) {
         const revision = observer.counts.revision;
         if (revision === observer.published) continue;
-        await this.put(observer.counts.document(this.about(this.options.incarnation)));
+        await this.put(observer.counts.document(this.about(this.options.incarnation, observer.atRisk)));
         observer.published = revision;
       }
       this.forgetOld();
@@ -178,18 +179,19 @@ export class Observations {
   }
 
   private async publishPast(past: { incarnation: string; entries: JournalEntry[] }): Promise<void> {
-    for (const { counts } of past.entries) {
-      if (counts.revision > 0) await this.put(counts.document(this.about(past.incarnation)));
+    for (const { counts, atRisk } of past.entries) {
+      if (counts.revision + atRisk > 0) await this.put(counts.document(this.about(past.incarnation, atRisk)));
     }
     this.recovered.splice(this.recovered.indexOf(past), 1);
     rmSync(join(this.options.folder, past.incarnation), { recursive: true, force: true });
   }
 
-  /** Answers leave after the journal has them, so that no answered request is missing: nothing is lost. */
+  /** Answers leave after the journal has them, so that no answered request is missing; but for what the disk did not take. */
   private about(
     incarnation: string,
+    lostAtMost: number,
   ): Pick<ObservationDocument, 'gateway' | 'incarnation' | 'updatedAt' | 'lostAtMost'> {
-    return { gateway: this.options.gateway, incarnation, updatedAt: new Date().toISOString(), lostAtMost: 0 };
+    return { gateway: this.options.gateway, incarnation, updatedAt: new Date().toISOString(), lostAtMost };
   }
 
   private put(document: ObservationDocument): Promise<void> {
