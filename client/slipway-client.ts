@@ -66,7 +66,7 @@ export interface SlipwayClient {
 export async function createSlipwayClient(config: SlipwayConfig): Promise<SlipwayClient> {
   const store = openStore(config.store);
   const temporal = lazyTemporal(config.temporal);
-  const blobs = createBlobStore(store, join(config.home, 'cache', 'blobs'));
+  const blobs = createBlobStore(store, join(config.home, 'cache', 'blobs'), { maxBytes: config.blobCacheBytes });
   const ports: ClientPorts = {
     config,
     store,

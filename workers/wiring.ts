@@ -48,7 +48,7 @@ export function openWorkerPorts(config: SlipwayConfig, logger: Logger): WorkerPo
 
 function openPorts(config: SlipwayConfig, logger: Logger, signer: Signer | null): WorkerPorts {
   const store = openStore(config.store);
-  const blobs = createBlobStore(store, join(config.home, 'cache', 'blobs'));
+  const blobs = createBlobStore(store, join(config.home, 'cache', 'blobs'), { maxBytes: config.blobCacheBytes });
   const trust = followTrust(config.trustFile, { logger });
   const audit = createAuditLog(store, { workspace: config.workspace, signer });
   const registry = createReleaseRegistry({ store, blobs, trust, audit });

@@ -30,6 +30,8 @@ export interface SlipwayConfig {
     readonly threads: number;
     readonly id: string;
   };
+  /** Largest size of the folder of local blob copies that workers and commands of this machine share. */
+  readonly blobCacheBytes: number;
   /** Divides every activity time-out; chaos tests set it, so that a killed worker is noticed at once. */
   readonly timeoutDivisor: number;
   /** `host:port` where a worker serves the SDK's Prometheus metrics; null serves none. */
@@ -65,6 +67,7 @@ const environment = z.object({
     .string()
     .regex(/^[a-z0-9-]{1,48}$/)
     .default('gateway-1'),
+  SLIPWAY_BLOB_CACHE_GIB: z.coerce.number().positive().default(20),
   SLIPWAY_TIMEOUT_DIVISOR: z.coerce.number().positive().default(1),
   SLIPWAY_METRICS_ADDRESS: z
     .string()
@@ -103,6 +106,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       threads: values.SLIPWAY_GATEWAY_THREADS,
       id: values.SLIPWAY_GATEWAY_ID,
     },
+    blobCacheBytes: Math.round(values.SLIPWAY_BLOB_CACHE_GIB * 2 ** 30),
     timeoutDivisor: values.SLIPWAY_TIMEOUT_DIVISOR,
     metricsAddress: values.SLIPWAY_METRICS_ADDRESS ?? null,
     buildId: values.SLIPWAY_BUILD_ID ?? null,
