@@ -60,8 +60,6 @@ async function decide(
   }
   const { action, args, actor } = admitted;
   if (!(await isRecovered(deployment))) return refuse(deployment.halted ?? 'not recovered');
-  // A rollout that is being prepared is not there to be ended yet, and no longer absent.
-  await condition(() => !deployment.preparing);
   deployment.acting = true;
   try {
     const receipt = await carryOut(deployment, { id: delivery.id, action, args, actor });
@@ -121,7 +119,7 @@ async function enqueue(deployment: Deployment, { id, args, actor }: Command): Pr
   if (isInHand(deployment, release)) return accept(`release ${release.version} is in hand already`);
   if (deployment.queue.length >= MAX_QUEUED_RELEASES) return refuse(`${MAX_QUEUED_RELEASES} releases wait already`);
   deployment.queue.push({ id, release, run, actor });
-  const ahead = deployment.queue.length - 1 + (deployment.rollout ? 1 : 0);
+  const ahead = deployment.queue.length - 1 + (deployment.inHand ? 1 : 0);
   if (deployment.state === 'frozen') return accept(`release ${release.version} waits until unfreeze`);
   return accept(
     ahead === 0 ? `rollout of release ${release.version} begins` : `release ${release.version} waits behind ${ahead}`,
@@ -131,8 +129,7 @@ async function enqueue(deployment: Deployment, { id, args, actor }: Command): Pr
 /** In a rollout: the champion serves alone again. Otherwise: the champion before this one serves. */
 async function rollBack(deployment: Deployment, { args, actor }: Command): Promise<Receipt> {
   const before = deployment.champion;
-  const trial = deployment.rollout?.rollout.release;
-  if (trial && before) {
+  if (deployment.inHand && before) {
     await endRollout(deployment, 'rolled-back', `rollback by ${actor}${because(args)}`, actor);
     // It may have been promoted in the very moment: then the one before it is meant.
     if (deployment.champion?.digest === before.digest)
@@ -163,7 +160,7 @@ async function abort(deployment: Deployment, { args, actor }: Command): Promise<
     await notifyRun(deployment, taken!.run, { outcome: 'aborted', detail: `aborted by ${actor} before it began` });
     return accept(`release ${release.version} no longer waits`);
   }
-  const trial = deployment.rollout?.rollout.release;
+  const trial = deployment.inHand;
   if (trial && (!release || trial.digest === release.digest)) {
     await endRollout(deployment, 'aborted', `aborted by ${actor}${because(args)}`, actor);
     return accept(`rollout of release ${trial.version} is aborted, generation ${deployment.generation}`);
@@ -173,11 +170,14 @@ async function abort(deployment: Deployment, { args, actor }: Command): Promise<
   return refuse(release ? `release ${release.version} is not being rolled out` : 'no rollout is in progress');
 }
 
-function steer(
+async function steer(
   deployment: Deployment,
   action: Extract<CommandAction, 'pause' | 'resume' | 'skipStep' | 'promoteNow'>,
-): Receipt {
-  const { rollout } = deployment;
+): Promise<Receipt> {
+  // What is being verified may be steered in a moment; but nobody waits behind this, least of all a rollback (invariant I4).
+  await condition(() => deployment.preparation === null || deployment.inbox.isContended);
+  const { rollout, preparation } = deployment;
+  if (preparation) return refuse(`release ${preparation.release.version} is still being verified; try again`);
   if (!rollout) return refuse('no rollout is in progress');
   if (action === 'pause' || action === 'resume') rollout.paused = action === 'pause';
   else if (action === 'skipStep') rollout.skip = true;
@@ -220,17 +220,17 @@ async function changeState(
   return accept(`the model is ${state}, generation ${deployment.generation}`);
 }
 
-/** Cancels whatever the rollout waits for, and returns when the champion serves alone. Throws when that could not be committed. */
+/** Cancels whatever the rollout, or its preparation, waits for, and returns when the champion serves alone. Throws when that could not be committed. */
 async function endRollout(
   deployment: Deployment,
   outcome: RolloutOutcome,
   reason: string,
   actor: string,
 ): Promise<void> {
-  if (!deployment.rollout) return;
+  if (!deployment.inHand) return;
   deployment.halted = null;
-  deployment.rollout.end({ outcome, reason, actor });
-  await condition(() => deployment.rollout === null || deployment.halted !== null);
+  (deployment.preparation ?? deployment.rollout)!.end({ outcome, reason, actor });
+  await condition(() => deployment.inHand === null || deployment.halted !== null);
   if (deployment.halted !== null) throw ApplicationFailure.nonRetryable(deployment.halted, 'COMMAND_REFUSED');
 }
 
@@ -252,11 +252,8 @@ async function serve(deployment: Deployment, target: ReleaseRef, reason: string,
 }
 
 function isInHand(deployment: Deployment, release: ReleaseRef): boolean {
-  const { rollout, queue } = deployment;
-  return (
-    rollout?.rollout.release.digest === release.digest ||
-    queue.some((waiting) => waiting.release.digest === release.digest)
-  );
+  const { inHand, queue } = deployment;
+  return inHand?.digest === release.digest || queue.some((waiting) => waiting.release.digest === release.digest);
 }
 
 /** Shape only: whether there is such a release is for an activity to find out. */

@@ -1,6 +1,5 @@
 import { CancellationScope, condition, isCancellation, upsertSearchAttributes } from '@temporalio/workflow';
 import { clip } from './activity-presets';
-import type { ErrorCode } from './domain/errors';
 import { SEARCH_ATTRIBUTES } from './domain/names';
 import type { ReleaseRef } from './domain/release';
 import type { RolloutOutcome } from './domain/rollout';
@@ -9,7 +8,7 @@ import type { Deployment } from './deployment-state';
 import type { QueuedRelease } from './deployment.messages';
 import { failedWith, reportFailure, rethrowDefects } from './failures';
 import { notifyRun } from './rollout-notice';
-import { RolloutProgress, type RolloutUndo } from './rollout-progress';
+import { RolloutPreparation, RolloutProgress, type RolloutUndo } from './rollout-progress';
 import { setKeyword } from './search-attributes';
 import { watchStep } from './rollout-watch';
 
@@ -29,11 +28,11 @@ const CONTROL = 'process:control';
  * champion serves alone when this returns, or the deployment is halted and says so.
  */
 export async function rollOut(deployment: Deployment, queued: QueuedRelease): Promise<void> {
-  deployment.preparing = true;
-  const progress = await prepare(deployment, queued);
+  deployment.preparation = new RolloutPreparation(queued.release);
+  const progress = await prepare(deployment, deployment.preparation, queued);
+  deployment.preparation = null;
+  if (!(progress instanceof RolloutProgress)) return endUnbegun(deployment, queued, progress);
   deployment.rollout = progress;
-  deployment.preparing = false;
-  if (progress === null) return;
   const ended = await attempt(deployment, progress);
   await CancellationScope.nonCancellable(async () => {
     if (ended.outcome !== 'promoted') await takeBack(deployment, progress, ended);
@@ -42,38 +41,40 @@ export async function rollOut(deployment: Deployment, queued: QueuedRelease): Pr
   deployment.rollout = null;
 }
 
-/** Null: refused, and whoever handed it over knows. */
-async function prepare(deployment: Deployment, queued: QueuedRelease): Promise<RolloutProgress | null> {
-  const { release, run } = queued;
+/** The rollout, or why there is none. */
+async function prepare(
+  deployment: Deployment,
+  preparation: RolloutPreparation,
+  { release, run }: QueuedRelease,
+): Promise<RolloutProgress | RolloutEnd> {
+  const { champion, generation } = deployment;
+  const input = { release, run, champion, attempt: generation + 1 };
+  const summary = `Verify release ${release.version}: signature, digest, approvals`;
   try {
-    const attempt = deployment.generation + 1;
-    const { champion } = deployment;
-    const prepared = await deployment.quick.prepareRollout(
-      `Verify release ${release.version}: signature, digest, approvals`,
-      {
-        ...{ release, run, champion, attempt },
-      },
-    );
+    const prepared = await preparation.scope.run(() => deployment.quick.prepareRollout(summary, input));
+    // A command may have ended it in the very moment that it was found good.
+    if (preparation.stop) return stopped(preparation);
     if (prepared.accepted) return new RolloutProgress(prepared.rollout, prepared.assignment);
-    await refuse(deployment, queued, prepared.code, prepared.detail);
+    return against('refused', `${prepared.code}: ${prepared.detail}`);
   } catch (error) {
     rethrowDefects(error);
+    if (preparation.stop) return stopped(preparation);
     if (isCancellation(error)) throw error;
     const { code, detail } = reportFailure(error);
-    await refuse(deployment, queued, code, detail);
+    return against('refused', `${code}: ${detail}`);
   }
-  return null;
 }
 
-async function refuse(deployment: Deployment, queued: QueuedRelease, code: ErrorCode, why: string): Promise<void> {
-  const { release, run } = queued;
-  const detail = `${code}: ${why}`;
-  upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.verdict, 'refused')]);
-  deployment.story.tell(`Release ${release.version} was refused: ${detail}`);
+/** Nothing was committed: whoever handed the release over is told, and commands need not wait for it. */
+async function endUnbegun(deployment: Deployment, { release, run }: QueuedRelease, ended: RolloutEnd): Promise<void> {
+  const { outcome, detail, actor } = ended;
+  upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.verdict, outcome)]);
+  const was = outcome === 'refused' ? 'refused' : `${outcome} before its rollout began`;
+  deployment.story.tell(`Release ${release.version} was ${was}: ${detail}`);
   const rollout = `rollout-${release.version}-${deployment.generation + 1}`;
   await CancellationScope.nonCancellable(async () => {
-    await record(deployment, { rollout, release, event: 'ended', outcome: 'refused', detail, actor: CONTROL });
-    await notifyRun(deployment, run, { outcome: 'refused', detail });
+    await record(deployment, { rollout, release, event: 'ended', outcome, detail, actor });
+    await notifyRun(deployment, run, { outcome, detail });
   });
 }
 
@@ -90,8 +91,8 @@ async function attempt(deployment: Deployment, progress: RolloutProgress): Promi
   }
 }
 
-function stopped(progress: RolloutProgress): RolloutEnd {
-  const stop = progress.stop ?? { outcome: 'aborted', reason: 'cancelled through Temporal', actor: CONTROL };
+function stopped({ stop: told }: RolloutProgress | RolloutPreparation): RolloutEnd {
+  const stop = told ?? { outcome: 'aborted', reason: 'cancelled through Temporal', actor: CONTROL };
   return { outcome: stop.outcome, detail: stop.reason, actor: stop.actor };
 }
 

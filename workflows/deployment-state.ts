@@ -18,7 +18,7 @@ import {
 } from './deployment.messages';
 import { failedWith, rethrowDefects } from './failures';
 import { Inbox } from './inbox';
-import type { RolloutProgress } from './rollout-progress';
+import type { RolloutPreparation, RolloutProgress } from './rollout-progress';
 import { setKeyword } from './search-attributes';
 import { Story, type StoryLine } from './story';
 
@@ -73,8 +73,8 @@ export class Deployment {
   recovered = false;
   /** A command is being carried out: no rollout begins until it is. */
   acting = false;
-  /** A rollout is about to begin: commands wait until it is there to be ended. */
-  preparing = false;
+  /** The release that is verified before its rollout begins. Never together with `rollout`. */
+  preparation: RolloutPreparation | null = null;
   /** What keeps the deployment from acting until a person looks; null in health. */
   halted: string | null = null;
 
@@ -155,6 +155,11 @@ export class Deployment {
         await this.recover();
       }
     }
+  }
+
+  /** The release on its way to serve, being verified or on trial. */
+  get inHand(): ReleaseRef | null {
+    return this.preparation?.release ?? this.rollout?.rollout.release ?? null;
   }
 
   enter(stage: string, text: string): void {

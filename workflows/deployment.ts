@@ -28,7 +28,7 @@ setWorkflowOptions(versioned('AUTO_UPGRADE'), deployment);
  */
 export async function deployment(input: DeploymentInput): Promise<never> {
   refuseSecond(input.model);
-  const current = new Deployment(input);
+  const current = new Deployment(carriedBySelf(input));
   receiveCommands(current);
   upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.model, current.model)]);
   void CancellationScope.nonCancellable(() => serveCommands(current));
@@ -45,6 +45,16 @@ function refuseSecond(model: ModelName): void {
   if (workflowId === workflowIds.deployment(model)) return;
   const detail = `the deployment of ${model} is ${workflowIds.deployment(model)}, not ${workflowId}`;
   throw ApplicationFailure.nonRetryable(detail, 'COMMAND_REFUSED' satisfies ErrorCode);
+}
+
+/**
+ * Queue, answers and story count only where the run before carried them over: whoever may start a workflow could say anything in them,
+ * and nobody signed it. What they leave out on a first start is what an honest starter sends.
+ */
+function carriedBySelf(input: DeploymentInput): DeploymentInput {
+  if (workflowInfo().continuedFromExecutionRunId !== undefined) return input;
+  const { model, timeoutDivisor } = input;
+  return { model, queue: [], seen: [], ...(timeoutDivisor === undefined ? {} : { timeoutDivisor }) };
 }
 
 /** Returns when a rollout ended, or when the history has grown so long by commands alone that a new run must begin. */

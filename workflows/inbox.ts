@@ -69,6 +69,11 @@ export class Inbox<Kind extends string> {
     this.unanswered -= 1;
   }
 
+  /** Somebody waits besides the one that is being decided. */
+  get isContended(): boolean {
+    return this.unanswered > 1;
+  }
+
   /** Nothing waits and nothing is being decided. */
   get idle(): boolean {
     return this.unanswered === 0;

@@ -7,7 +7,7 @@ import type { LifecycleRun } from './lifecycle-run';
 import type { Receipt } from './lifecycle.messages';
 import type { Delivery } from './inbox';
 import type { MessageKind } from './lifecycle-run';
-import { reportFailure } from './failures';
+import { reportFailure, rethrowDefects } from './failures';
 
 export type ApprovalEnd =
   | { readonly state: 'approved' }
@@ -77,6 +77,7 @@ export async function decideApproval(run: LifecycleRun, delivery: Delivery<Messa
     run.story.tell(`${receipt.approval.person} ${verb} release ${candidate.release.version}`);
     return { accepted: true, detail: quorum.state === 'waiting' ? `${verb}; ${quorum.missing} more needed` : verb };
   } catch (error) {
+    rethrowDefects(error);
     return { accepted: false, ...reportFailure(error) };
   }
 }

@@ -1,5 +1,6 @@
 import { CancellationScope } from '@temporalio/workflow';
 import type { Digest } from './domain/digest';
+import type { ReleaseRef } from './domain/release';
 import type { Rollout, RolloutOutcome } from './domain/rollout';
 import { planSteps } from './domain/rollout-steps';
 import type { AssignmentSpec, RolloutSpec, RolloutStep } from './domain/spec';
@@ -15,6 +16,19 @@ export interface Stop {
 
 /** Why something is undone, for the audit log. */
 export type RolloutUndo = Pick<Stop, 'reason' | 'actor'>;
+
+/** A release that is being verified before its rollout: a command ends that as it ends a rollout, however long it would be tried. */
+export class RolloutPreparation {
+  readonly scope = new CancellationScope();
+  stop: Stop | null = null;
+
+  constructor(readonly release: ReleaseRef) {}
+
+  end(stop: Stop): void {
+    this.stop ??= stop;
+    this.scope.cancel();
+  }
+}
 
 /** One rollout in progress: commands change it, its loop acts on it. */
 export class RolloutProgress {

@@ -39,6 +39,8 @@ export async function watchStep(
     if (decision === 'take-back' || decision === 'lost') return conclude(deployment, progress, decision);
     if (progress.skip || progress.promote) {
       progress.skip = false;
+      // How far event time had come is not known: the next step begins with its own first request, not with this one's.
+      if (seen.canary === null) progress.watermarkMs = null;
       return 'next';
     }
     if (decision === 'again' || progress.paused) continue;

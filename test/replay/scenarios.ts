@@ -9,7 +9,7 @@ import {
   rolloutEndedSignal,
   rejectUpdate,
 } from '../../workflows/lifecycle.messages';
-import type { DeploymentInput } from '../../workflows/deployment.messages';
+import { MAX_QUEUED_RELEASES, MAX_SEEN_IDS } from '../../workflows/deployment.messages';
 import { MONITOR } from '../../workflows/monitor.messages';
 import {
   canaryReport,
@@ -20,6 +20,7 @@ import {
   releaseRef,
   ROLLOUT_SPEC,
   untilCancelled,
+  QUALITY_CHECK,
 } from '../support/fake-documents';
 import type { FakeWorld } from '../support/fake-world';
 import { ended, eventually, type WorkflowBench } from '../support/workflow-bench';
@@ -133,7 +134,6 @@ function deployment(
   feature: string,
   script: (world: FakeWorld) => void,
   drive: (world: FakeWorld, bench: WorkflowBench) => Promise<void>,
-  carried: (model: string) => Partial<DeploymentInput> = () => ({}),
 ): Scenario {
   return {
     name: `deployment/${feature}`,
@@ -141,7 +141,7 @@ function deployment(
       const world = bench.world(model);
       if (!feature.startsWith('first')) world.serve(1, 2);
       script(world);
-      const handle = await bench.startDeployment(model, carried(model));
+      const handle = await bench.startDeployment(model);
       const { runId } = await handle.describe();
       await drive(world, bench);
       await eventually(
@@ -167,7 +167,43 @@ const watched = (world: FakeWorld): void => {
   world.script.canary = untilCancelled;
 };
 
-const QUALITY = { metric: 'logLoss', require: 'better', margin: 0, alpha: 0.05, minDays: 3 } as const;
+const LONGEST_ID = 128;
+const BATCH = 50;
+
+/** The run after one that carried over as much as there may be: a full queue, and as many ids as are remembered, each as long as may be. */
+const muchCarried: Scenario = {
+  name: 'deployment/much-carried-v1',
+  async run(bench, model) {
+    const world = bench.world(model);
+    world.serve(1, 2);
+    watched(world);
+    const handle = await bench.startDeployment(model);
+    await rollWatched(world, bench);
+    const longId = (name: string): string => name.padEnd(LONGEST_ID, '-');
+    for (let sent = 0; sent < MAX_SEEN_IDS; sent += BATCH) {
+      const nonces = Array.from({ length: BATCH }, (_, index) => longId(`nonce-${sent + index}`));
+      await Promise.all(nonces.map((nonce) => bench.command(model, 'cancelRun', {}, nonce)));
+    }
+    for (let version = 4; version < 4 + MAX_QUEUED_RELEASES; version += 1)
+      await bench.release(releaseRef(model, version), 'r-0123456789-1', longId(`nonce-release-${version}`));
+    await bench.command(model, 'abort', {}, longId('nonce-abort'));
+    const next = await eventually(
+      () => handle.describe(),
+      ({ runId }) => runId !== handle.firstExecutionRunId,
+    );
+    await eventually(
+      () => bench.deploymentStatus(model),
+      ({ rollout }) => rollout?.release.version === 4,
+    );
+    await bench.command(model, 'abort', {}, longId('nonce-abort-again'));
+    await eventually(
+      () => handle.describe(),
+      ({ runId }) => runId !== next.runId,
+    );
+    await handle.terminate();
+    return { workflowId: handle.workflowId, runId: next.runId };
+  },
+};
 
 export const deploymentScenarios: readonly Scenario[] = [
   deployment('promoted-v1', () => undefined, roll),
@@ -196,7 +232,7 @@ export const deploymentScenarios: readonly Scenario[] = [
     'quality-failed-v1',
     (world) => {
       watched(world);
-      world.script.rollout = { ...ROLLOUT_SPEC, quality: QUALITY };
+      world.script.rollout = { ...ROLLOUT_SPEC, quality: QUALITY_CHECK };
       world.script.quality = () => qualityReport('fail');
     },
     roll,
@@ -243,29 +279,7 @@ export const deploymentScenarios: readonly Scenario[] = [
       await roll(world, bench);
     },
   ),
-  deployment(
-    'much-carried-v1',
-    watched,
-    async (world, bench) => {
-      await bench.watching(world);
-      await bench.release(releaseRef(world.model, 99));
-      world.script.canary = () => canaryReport('pass');
-      await bench.command(world.model, 'abort', {}, 'nonce'.padEnd(128, '-'));
-    },
-    (model) => ({
-      queue: Array.from({ length: 20 }, (_, index) => ({
-        id: `nonce-${index}`.padEnd(128, '-'),
-        release: releaseRef(model, 3 + index),
-        run: 'r-0123456789-1',
-        actor: 'process:control',
-      })),
-      seen: Array.from({ length: 200 }, (_, index) => ({
-        id: `nonce-${index}`.padEnd(128, '-'),
-        accepted: false,
-        code: 'COMMAND_REFUSED',
-      })),
-    }),
-  ),
+  muchCarried,
 ];
 
 const asOf = '2001-05-06T00:00:00.000Z';

@@ -98,6 +98,13 @@ export async function untilCancelled(): Promise<never> {
   }
 }
 
+export const QUALITY_CHECK = { metric: 'logLoss', require: 'better', margin: 0, alpha: 0.05, minDays: 3 } as const;
+
+/** Arms of a route under which one release serves everybody, as `FakeWorld.served` says it. */
+export function alone(version: number): Record<string, [number, number]> {
+  return { champion: [version, 1] };
+}
+
 export const ROLLOUT_SPEC: RolloutSpec = {
   bootstrap: 'direct',
   steps: [

@@ -165,3 +165,8 @@ export async function ended(world: FakeWorld, count = 1): Promise<readonly strin
     (outcomes) => outcomes.length >= count,
   );
 }
+
+/** What the challenger got under each route since `WorkflowBench.deployed`, oldest first. */
+export function challengerShares(world: FakeWorld): number[] {
+  return world.routes.slice(2).map((plan) => plan.arms.find((arm) => arm.name === 'challenger')?.weight ?? 0);
+}

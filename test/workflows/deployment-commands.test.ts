@@ -1,28 +1,13 @@
-import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { ApplicationFailure } from '@temporalio/common';
 import type { DeploymentStatus } from '../../workflows/deployment.messages';
-import { canaryReport, releaseRef, untilCancelled } from '../support/fake-documents';
+import { canaryReport, releaseRef, untilCancelled, alone } from '../support/fake-documents';
 import type { FakeWorld } from '../support/fake-world';
-import { startTimeSkipping } from '../support/time-skipping';
-import { ended, eventually, WorkflowBench } from '../support/workflow-bench';
+import { timeSkippingBench } from '../support/time-skipping-bench';
+import { ended, eventually, challengerShares } from '../support/workflow-bench';
 
-let env: TestWorkflowEnvironment;
-let bench: WorkflowBench;
-
-beforeAll(async () => {
-  env = await startTimeSkipping();
-  bench = new WorkflowBench(env);
-  await bench.startWorkers();
-}, 60_000);
-
-afterAll(async () => {
-  await bench?.stopWorkers();
-  await env?.teardown();
-});
+const { bench } = timeSkippingBench();
 
 const status = (world: FakeWorld): Promise<DeploymentStatus> => bench.deploymentStatus(world.model);
-const shares = (world: FakeWorld): number[] =>
-  world.routes.slice(2).map((plan) => plan.arms.find((arm) => arm.name === 'challenger')?.weight ?? 0);
-const alone = (version: number): Record<string, [number, number]> => ({ champion: [version, 1] });
 
 describe('commands during a rollout', () => {
   const looking = (): Promise<FakeWorld> => bench.deployed(({ script }) => (script.canary = untilCancelled));
@@ -109,10 +94,10 @@ describe('commands during a rollout', () => {
     await bench.watching(world);
     await bench.command(world.model, 'skipStep');
     await bench.watching(world, 1);
-    expect(shares(world)).toEqual([0.1, 0.5]);
+    expect(challengerShares(world)).toEqual([0.1, 0.5]);
     await bench.command(world.model, 'promoteNow');
     expect(await ended(world)).toEqual(['promoted']);
-    expect(shares(world)).toEqual([0.1, 0.5, 0]);
+    expect(challengerShares(world)).toEqual([0.1, 0.5, 0]);
     expect(world.served.arms).toEqual(alone(3));
   });
 
@@ -167,5 +152,98 @@ describe('commands during a rollout', () => {
     await bench.command(world.model, 'retire');
     expect(await bench.release(releaseRef(world.model, 3))).toMatchObject({ accepted: false });
     expect(world.served).toMatchObject({ state: 'retired' });
+  });
+});
+
+describe('commands while a release is being verified', () => {
+  /** The store, or a defect, keeps the verification from ever coming to an end. */
+  const verifying = async (): Promise<FakeWorld> => {
+    const world = await bench.deployed();
+    world.prepareRollout = () => {
+      world.calls.push('prepareRollout');
+      throw ApplicationFailure.create({ type: 'INTERNAL', message: 'cannot read a key' });
+    };
+    await bench.release(releaseRef(world.model, 3), 'r-0123456789-1');
+    await eventually(
+      () => world.calls,
+      (calls) => calls.includes('prepareRollout'),
+    );
+    return world;
+  };
+
+  it('I4: a rollback ends it at once, however often it would be tried again', async () => {
+    const world = await verifying();
+    const receipt = await bench.command(world.model, 'rollback', { reason: 'we need the old one' });
+    expect(receipt).toEqual({ accepted: true, detail: 'release 2 serves alone, generation 2' });
+    expect(await ended(world)).toEqual(['rolled-back']);
+    expect(world.rolloutEvents).toEqual([
+      {
+        event: 'ended',
+        outcome: 'rolled-back',
+        detail: 'rollback by person:olga: we need the old one',
+        actor: 'person:olga',
+      },
+    ]);
+    expect(world.served).toMatchObject({ generation: 2, arms: alone(2) });
+  });
+
+  it('abort ends that of the release it names, and no other', async () => {
+    const world = await verifying();
+    const other = await bench.command(world.model, 'abort', { release: releaseRef(world.model, 9) });
+    expect(other).toMatchObject({ accepted: false, code: 'COMMAND_REFUSED' });
+    const receipt = await bench.command(world.model, 'abort', { release: releaseRef(world.model, 3) });
+    expect(receipt).toMatchObject({ accepted: true });
+    expect(await ended(world)).toEqual(['aborted']);
+  });
+
+  it('divert and freeze end it and do what they are for', async () => {
+    const world = await verifying();
+    await bench.command(world.model, 'divert', { release: releaseRef(world.model, 1) });
+    expect(await ended(world)).toEqual(['aborted']);
+    expect(world.served).toMatchObject({ generation: 3, arms: alone(1) });
+    const frozen = await verifying();
+    await bench.command(frozen.model, 'freeze');
+    expect(await ended(frozen)).toEqual(['aborted']);
+    expect(frozen.served).toMatchObject({ generation: 3, arms: alone(2), state: 'frozen' });
+  });
+
+  it('a release that is handed over again is in hand, and others wait behind it', async () => {
+    const world = await verifying();
+    expect(await bench.release(releaseRef(world.model, 3), null, 'again')).toMatchObject({
+      detail: 'release 3 is in hand already',
+    });
+    expect(await bench.release(releaseRef(world.model, 4))).toMatchObject({ detail: 'release 4 waits behind 1' });
+  });
+
+  it('steering waits for the rollout, but keeps no rollback waiting behind it', async () => {
+    const world = await verifying();
+    const pause = bench.command(world.model, 'pause');
+    await eventually(
+      () => world.calls.filter((call) => call === 'admitCommand').length,
+      (admitted) => admitted === 2,
+    );
+    const rollback = await bench.command(world.model, 'rollback');
+    expect(rollback).toMatchObject({ accepted: true });
+    expect(await pause).toEqual({
+      accepted: false,
+      code: 'COMMAND_REFUSED',
+      detail: 'release 3 is still being verified; try again',
+    });
+  });
+
+  it('steering that nobody waits behind takes effect once the rollout is there', async () => {
+    let letVerify = (): void => undefined;
+    const verified = new Promise<void>((go) => (letVerify = go));
+    const world = await bench.deployed(({ script }) => (script.canary = untilCancelled));
+    const prepare = world.prepareRollout.bind(world);
+    world.prepareRollout = (input) => verified.then(() => prepare(input));
+    await bench.release(releaseRef(world.model, 3));
+    const pause = bench.command(world.model, 'pause');
+    await eventually(
+      () => world.calls.filter((call) => call === 'admitCommand').length,
+      (admitted) => admitted === 2,
+    );
+    letVerify();
+    expect(await pause).toMatchObject({ accepted: true, detail: 'pause: rollout of release 3, step 1 of 3' });
   });
 });

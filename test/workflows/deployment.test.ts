@@ -1,32 +1,18 @@
 import { ApplicationFailure } from '@temporalio/common';
-import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { workflowIds } from '../../workflows/domain/names';
 import type { DeploymentStatus } from '../../workflows/deployment.messages';
-import { canaryReport, DAY_MS, releaseRef, untilCancelled } from '../support/fake-documents';
+import { canaryReport, DAY_MS, releaseRef, untilCancelled, alone } from '../support/fake-documents';
 import type { FakeWorld } from '../support/fake-world';
-import { startTimeSkipping } from '../support/time-skipping';
-import { ended, eventually, WorkflowBench } from '../support/workflow-bench';
+import { timeSkippingBench } from '../support/time-skipping-bench';
+import { ended, eventually } from '../support/workflow-bench';
 
-let env: TestWorkflowEnvironment;
-let bench: WorkflowBench;
-
-beforeAll(async () => {
-  env = await startTimeSkipping();
-  bench = new WorkflowBench(env);
-  await bench.startWorkers();
-}, 60_000);
-
-afterAll(async () => {
-  await bench?.stopWorkers();
-  await env?.teardown();
-});
+const { bench, sleep } = timeSkippingBench();
 
 const status = (world: FakeWorld): Promise<DeploymentStatus> => bench.deploymentStatus(world.model);
-const alone = (version: number): Record<string, [number, number]> => ({ champion: [version, 1] });
 
 it('waits for weeks in the same run, without a timer', async () => {
   const world = await bench.deployed();
-  await env.sleep(60 * DAY_MS);
+  await sleep(60 * DAY_MS);
   expect((await status(world)).champion).toEqual(releaseRef(world.model, 2));
   expect(world.calls).toEqual(['recoverDeployment']);
 });

@@ -1,6 +1,5 @@
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import type { Envelope } from '../../workflows/domain/envelope';
 import type { RunRequest, RunResult } from '../../workflows/domain/run';
 import {
@@ -14,22 +13,10 @@ import {
 } from '../../workflows/lifecycle.messages';
 import { DAY_MS, digestFor, fakeApproval, fakeCommand, releaseRef } from '../support/fake-documents';
 import type { FakeWorld } from '../support/fake-world';
-import { startTimeSkipping } from '../support/time-skipping';
-import { eventually, WorkflowBench } from '../support/workflow-bench';
+import { timeSkippingBench } from '../support/time-skipping-bench';
+import { eventually, type WorkflowBench } from '../support/workflow-bench';
 
-let env: TestWorkflowEnvironment;
-let bench: WorkflowBench;
-
-beforeAll(async () => {
-  env = await startTimeSkipping();
-  bench = new WorkflowBench(env);
-  await bench.startWorkers();
-}, 60_000);
-
-afterAll(async () => {
-  await bench?.stopWorkers();
-  await env?.teardown();
-});
+const { bench, sleep } = timeSkippingBench();
 
 type Handle = Awaited<ReturnType<WorkflowBench['startLifecycle']>>;
 
@@ -118,7 +105,7 @@ describe('lifecycle', () => {
     const { handle, request } = await startRun(world);
     await untilWaiting(request);
     const before = (await handle.describe()).historyLength;
-    await env.sleep(3 * DAY_MS);
+    await sleep(3 * DAY_MS);
     expect((await handle.describe()).historyLength).toBe(before);
     await approve(handle, fakeApproval(releaseRef(world.model, 1), 'person:ana'));
     await approve(handle, fakeApproval(releaseRef(world.model, 1), 'person:ben'));
@@ -318,7 +305,7 @@ describe('lifecycle', () => {
       () => bench.lifecycleStatus(request),
       (status) => status.detail.includes('waits for its end'),
     );
-    await env.sleep(2.5 * DAY_MS);
+    await sleep(2.5 * DAY_MS);
     expect(world.calls.filter((call) => call === 'handOver')).toHaveLength(3);
     await endRollout(handle, request);
     expect(((await handle.result()) as RunResult).outcome).toBe('promoted');
@@ -332,6 +319,19 @@ describe('lifecycle', () => {
     await expect(approve(handle, huge)).rejects.toThrow();
     const { events } = await handle.fetchHistory();
     expect(events!.some((event) => event.workflowExecutionUpdateAcceptedEventAttributes)).toBe(false);
+    await handle.terminate();
+  });
+
+  it('does not take a defect of its own code for an answer: the approval waits until the code is mended', async () => {
+    const world = bench.world();
+    world.recordApproval = async () => null as never;
+    const { handle, request } = await startRun(world);
+    await untilWaiting(request);
+    await handle.signal(approveSignal, fakeApproval(releaseRef(world.model, 1), 'person:ana'));
+    await eventually(
+      async () => (await handle.fetchHistory()).events!.filter((event) => event.workflowTaskFailedEventAttributes),
+      (failed) => failed.length > 0,
+    );
     await handle.terminate();
   });
 });

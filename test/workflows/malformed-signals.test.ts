@@ -1,23 +1,10 @@
-import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { MAX_WAITING } from '../../workflows/inbox';
 import { approveSignal, rolloutEndedSignal } from '../../workflows/lifecycle.messages';
 import { fakeApproval, releaseRef } from '../support/fake-documents';
-import { startTimeSkipping } from '../support/time-skipping';
-import { eventually, WorkflowBench } from '../support/workflow-bench';
+import { timeSkippingBench } from '../support/time-skipping-bench';
+import { eventually } from '../support/workflow-bench';
 
-let env: TestWorkflowEnvironment;
-let bench: WorkflowBench;
-
-beforeAll(async () => {
-  env = await startTimeSkipping();
-  bench = new WorkflowBench(env);
-  await bench.startWorkers();
-}, 60_000);
-
-afterAll(async () => {
-  await bench?.stopWorkers();
-  await env?.teardown();
-});
+const { bench } = timeSkippingBench();
 
 describe('a signal that somebody typed wrongly', () => {
   it('does not wedge the run, nor end it', async () => {

@@ -24,6 +24,7 @@ import {
   releaseRef,
   ROLLOUT_SPEC,
   untilCancelled,
+  QUALITY_CHECK,
 } from '../support/fake-documents';
 import type { FakeWorld } from '../support/fake-world';
 import { startTemporalServer, type TestServer } from '../support/temporal-server';
@@ -39,8 +40,6 @@ beforeAll(async () => {
 
 afterEach(() => bench.stopWorkers());
 afterAll(() => server?.stop());
-
-const QUALITY = { metric: 'logLoss', require: 'better', margin: 0, alpha: 0.05, minDays: 3 } as const;
 
 /** The real hand-over, with a signature that the fakes take as it is. */
 function withHandOver(world: FakeWorld): HandoverActivities {
@@ -75,7 +74,7 @@ describe('I4: rollback needs only the control worker', () => {
   it('serves the previous release within two seconds of the command while no compute worker is there', async () => {
     await bench.startWorkers([TASK_QUEUES.control]);
     const world = await bench.deployed((it) => {
-      it.script.rollout = { ...ROLLOUT_SPEC, quality: QUALITY };
+      it.script.rollout = { ...ROLLOUT_SPEC, quality: QUALITY_CHECK };
       it.script.canary = untilCancelled;
     });
     await bench.release(releaseRef(world.model, 3));
@@ -90,7 +89,7 @@ describe('I4: rollback needs only the control worker', () => {
   it('ends a step inconclusive when nobody is there to judge quality', async () => {
     await bench.startWorkers([TASK_QUEUES.control]);
     const world = await bench.deployed((it) => {
-      it.script.rollout = { ...ROLLOUT_SPEC, extensions: 0, quality: QUALITY };
+      it.script.rollout = { ...ROLLOUT_SPEC, extensions: 0, quality: QUALITY_CHECK };
     });
     await bench.release(releaseRef(world.model, 3));
     expect(await ended(world)).toEqual(['inconclusive']);

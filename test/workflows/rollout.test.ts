@@ -1,30 +1,21 @@
 import { ApplicationFailure } from '@temporalio/common';
-import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import type { DeploymentStatus } from '../../workflows/deployment.messages';
-import { canaryReport, qualityReport, releaseRef, ROLLOUT_SPEC, untilCancelled } from '../support/fake-documents';
+import {
+  canaryReport,
+  qualityReport,
+  releaseRef,
+  ROLLOUT_SPEC,
+  untilCancelled,
+  QUALITY_CHECK,
+  alone,
+} from '../support/fake-documents';
 import type { FakeWorld } from '../support/fake-world';
-import { startTimeSkipping } from '../support/time-skipping';
-import { ended, eventually, WorkflowBench } from '../support/workflow-bench';
+import { timeSkippingBench } from '../support/time-skipping-bench';
+import { ended, eventually, challengerShares } from '../support/workflow-bench';
 
-let env: TestWorkflowEnvironment;
-let bench: WorkflowBench;
+const { bench } = timeSkippingBench();
 
-beforeAll(async () => {
-  env = await startTimeSkipping();
-  bench = new WorkflowBench(env);
-  await bench.startWorkers();
-}, 60_000);
-
-afterAll(async () => {
-  await bench?.stopWorkers();
-  await env?.teardown();
-});
-
-const QUALITY = { metric: 'logLoss', require: 'better', margin: 0, alpha: 0.05, minDays: 3 } as const;
 const status = (world: FakeWorld): Promise<DeploymentStatus> => bench.deploymentStatus(world.model);
-const shares = (world: FakeWorld): number[] =>
-  world.routes.slice(2).map((plan) => plan.arms.find((arm) => arm.name === 'challenger')?.weight ?? 0);
-const alone = (version: number): Record<string, [number, number]> => ({ champion: [version, 1] });
 
 describe('rollout', () => {
   it('shifts traffic step by step, bakes, and promotes what passed', async () => {
@@ -34,7 +25,7 @@ describe('rollout', () => {
       detail: 'rollout of release 3 begins',
     });
     expect(await ended(world)).toEqual(['promoted']);
-    expect(shares(world)).toEqual([0.1, 0.5, 1, 0]);
+    expect(challengerShares(world)).toEqual([0.1, 0.5, 1, 0]);
     expect(world.served).toMatchObject({ generation: 6, arms: alone(3), state: 'serving' });
     expect(world.rolloutEvents.map((event) => event.event)).toEqual(['started', 'judged', 'judged', 'judged', 'ended']);
   });
@@ -87,7 +78,7 @@ describe('rollout', () => {
     );
     await bench.release(releaseRef(world.model, 3));
     expect(await ended(world)).toEqual(['rolled-back']);
-    expect(shares(world)).toEqual([0.1, 0.5, 0]);
+    expect(challengerShares(world)).toEqual([0.1, 0.5, 0]);
     const last = world.calls.slice(world.calls.lastIndexOf('watchCanary') + 1);
     expect(last.slice(0, 3)).toEqual(['recordRollout', 'commitRoute', 'recordRollout']);
   });
@@ -118,9 +109,24 @@ describe('rollout', () => {
   });
 });
 
+it('lets the step after a skipped one begin with its own first request, not with that of the step before', async () => {
+  const starts: (number | null)[] = [];
+  const world = await bench.deployed(({ script }) => {
+    script.canary = (input) => {
+      starts.push(input.eventStartMs);
+      return input.step === 1 ? untilCancelled() : canaryReport('pass');
+    };
+  });
+  await bench.release(releaseRef(world.model, 3));
+  await bench.watching(world, 1);
+  await bench.command(world.model, 'skipStep');
+  expect(await ended(world)).toEqual(['promoted']);
+  expect(starts).toEqual([null, Date.parse('2001-03-20T00:00:00Z'), null]);
+});
+
 describe('paired quality', () => {
   const withQuality = (world: FakeWorld): void => {
-    world.script.rollout = { ...ROLLOUT_SPEC, quality: QUALITY };
+    world.script.rollout = { ...ROLLOUT_SPEC, quality: QUALITY_CHECK };
     // Long enough for quality to begin: this server forgets to end an activity that is cancelled before it began.
     world.script.canary = () => later(canaryReport('pass'));
   };
@@ -152,7 +158,7 @@ describe('paired quality', () => {
     });
     await bench.release(releaseRef(world.model, 3));
     expect(await ended(world)).toEqual(['inconclusive']);
-    expect(shares(world)).toEqual([0.1, 0.5, 0]);
+    expect(challengerShares(world)).toEqual([0.1, 0.5, 0]);
     expect(world.calls.filter((call) => call === 'watchCanary')).toHaveLength(3);
   });
 
