@@ -103,10 +103,10 @@ export interface WatchInput {
   readonly step: number;
   /** Generations of this rollout that sent traffic to the challenger, newest last; their observations are summed. */
   readonly generations: readonly number[];
-  /** When the step began and must end, epoch ms in wall time; in event time the step begins at the first watermark seen. */
+  /** When the step began and must end, epoch ms in wall time; in event time without `eventStartMs` the step begins with the first request of its own generation. */
   readonly startedAtMs: number;
   readonly endsAtMs: number;
-  /** Event clock only: watermark at which the step began, once known. */
+  /** Event clock only: watermark at which the step began; null where it is not known. */
   readonly eventStartMs: number | null;
   /** How often the step was extended: in event time it is over after `forMs * (1 + extension)`. Default 0. */
   readonly extension?: number;

@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
 import type { DeploymentControlActivities, WatchInput } from '../../workflows/deployment.activities';
-import { judgeCanary, sumObservations, type CanarySums } from '../../workflows/domain/canary';
+import { firstEventMs, judgeCanary, sumObservations, type CanarySums } from '../../workflows/domain/canary';
 import type { CanaryReport, WatchReason } from '../../workflows/domain/rollout';
 import type { Task } from '../../workflows/domain/spec';
 import type { Verdict } from '../../workflows/domain/verdict';
@@ -62,24 +62,22 @@ async function whyToReturn(ports: CanaryPorts, input: WatchInput, look: Look): P
   if (look.verdicts.some(({ outcome }) => outcome === 'fail')) return 'verdict';
   const newest = input.generations[input.generations.length - 1];
   if (newest !== undefined && (await isOvertaken(ports.store, input.model, newest))) return 'generation-lost';
-  return input.hold !== true && isStepOver(input, look.sums, ports.now()) ? 'step-over' : null;
+  return input.hold !== true && isStepOver(input, look.observed, ports.now()) ? 'step-over' : null;
 }
 
 /**
- * In event time a step lasts from the first request it is known to have, and ends by the largest event time answered. A step
- * without traffic ends at its wall-clock bound in either clock, inconclusive.
+ * In event time a step lasts from where the workflow says, or from the first request under its own route, and ends by the largest
+ * event time answered. A step without traffic ends at its wall-clock bound in either clock, inconclusive.
  */
-export function isStepOver(
-  input: WatchInput,
-  sums: Pick<CanarySums, 'watermarkMs' | 'firstMs'>,
-  nowMs: number,
-): boolean {
+export function isStepOver(input: WatchInput, { documents }: Pick<Observed, 'documents'>, nowMs: number): boolean {
   if (nowMs >= input.endsAtMs) return true;
   if (input.rollout.clock === 'wall') return false;
-  const startMs = input.eventStartMs ?? sums.firstMs;
+  const own = documents.filter(({ generation }) => generation === input.generations.at(-1));
+  const startMs = input.eventStartMs ?? firstEventMs(own);
   const step = input.rollout.spec.steps[input.step];
-  if (startMs === null || sums.watermarkMs === null || step === undefined) return false;
-  return sums.watermarkMs >= startMs + step.forMs * (1 + (input.extension ?? 0));
+  const { watermarkMs } = sumObservations(documents);
+  if (startMs === null || watermarkMs === null || step === undefined) return false;
+  return watermarkMs >= startMs + step.forMs * (1 + (input.extension ?? 0));
 }
 
 async function report(ports: CanaryPorts, input: WatchInput, look: Look, reason: WatchReason): Promise<CanaryReport> {

@@ -51,15 +51,15 @@ async function watch(
   let days: readonly PairedDay[] = [];
   try {
     for (;;) {
-      const { documents } = await readObservations(ports.store, input.model, input.generations);
-      const sums = sumObservations(documents);
+      const observed = await readObservations(ports.store, input.model, input.generations);
+      const sums = sumObservations(observed.documents);
       const nowMs = ports.now();
       const untilMs = input.rollout.clock === 'event' ? sums.watermarkMs : nowMs;
       if (sums.firstMs !== null && untilMs !== null)
         days = await matured.read({ firstMs: sums.firstMs, untilMs, nowMs });
       const verdict = judgeQuality(check, days);
       Context.current().heartbeat({ days: days.length, outcome: verdict.outcome });
-      const isOver = input.hold !== true && isStepOver(input, sums, nowMs);
+      const isOver = input.hold !== true && isStepOver(input, observed, nowMs);
       if (verdict.outcome !== 'inconclusive' || isOver) return await report(ports, input, check, days, verdict);
       await Context.current().sleep(ports.lookEveryMs ?? LOOK_EVERY_MS);
     }

@@ -39,7 +39,7 @@ export function sumObservations(documents: readonly ObservationDocument[]): Cana
       challenger: sum(({ arms }) => arms.challenger?.requests ?? 0),
     },
     watermarkMs: documents.reduce<number | null>((latest, { watermarkMs }) => larger(latest, watermarkMs), null),
-    firstMs: earliestWindow(documents),
+    firstMs: firstEventMs(documents),
   };
 }
 
@@ -84,7 +84,8 @@ function breakerVerdict(event: BreakerEvent, gateways: number): Verdict {
   };
 }
 
-function earliestWindow(documents: readonly ObservationDocument[]): number | null {
+/** Start of the earliest window, epoch ms; null without traffic. */
+export function firstEventMs(documents: readonly ObservationDocument[]): number | null {
   let earliest: number | null = null;
   for (const { windows } of documents)
     for (const { startMs } of windows) if (earliest === null || startMs < earliest) earliest = startMs;

@@ -1,4 +1,5 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
+import { isStepOver } from '../../../activities/watching/watch-canary';
 import { createWatchActivities } from '../../../activities/watching/create-watch-activities';
 import { createBlobStore } from '../../../infra/object-store/blobs';
 import { canonicalBytes } from '../../../infra/object-store/digest';
@@ -33,6 +34,16 @@ describe('watch of a canary step', () => {
       rollout: 'rollout-2-2',
       documents: [{ incarnation: 'one' }],
     });
+  });
+
+  it('begins a step whose start is not known with the first request under its own route', () => {
+    const before = observation({ watermarkMs: start + 5 * day });
+    const windows = [{ startMs: start + 5 * day, arm: 'champion', requests: 1, errors: 0 }] as const;
+    const own = (watermarkMs: number): ObservationDocument => observation({ generation: 3, windows, watermarkMs });
+    const step = { ...input(), generations: [2, 3] };
+    expect(isStepOver(step, { documents: [before] }, 0)).toBe(false);
+    expect(isStepOver(step, { documents: [before, own(start + 8 * day - 1)] }, 0)).toBe(false);
+    expect(isStepOver(step, { documents: [before, own(start + 8 * day)] }, 0)).toBe(true);
   });
 
   it('sums generations and incarnations, and returns at once when the challenger fails', async () => {
