@@ -226,6 +226,7 @@ function checkRollout({ task, rollout }: Sections): Problem[] {
     if (step.for === 0)
       problems.push(problem(['rollout', 'steps', index, 'for'], 'expected longer than 0; no data never means good'));
   });
+  problems.push(...checkDisagreement({ task, rollout }));
   const metric = rollout.quality?.metric;
   if (task && metric !== undefined && (metric === 'squaredError') !== (task === 'regression')) {
     problems.push(
@@ -236,6 +237,17 @@ function checkRollout({ task, rollout }: Sections): Problem[] {
     );
   }
   return problems;
+}
+
+function checkDisagreement({ task, rollout }: Sections): Problem[] {
+  const { max, gross } = rollout?.disagreement ?? {};
+  const path = ['rollout', 'disagreement'];
+  if (max === undefined) return [];
+  if (task === 'binary' && max >= 1)
+    return [problem([...path, 'max'], `expected less than 1, which no two probabilities differ by; found ${max}`)];
+  if (gross !== undefined && gross <= max)
+    return [problem([...path, 'gross'], `expected more than max (${max}); found ${gross}`)];
+  return [];
 }
 
 function checkServing({ serving, features }: Sections): Problem[] {

@@ -1,6 +1,7 @@
 import type {
   AssignmentSpec,
   DataSpec,
+  DisagreementCheckSpec,
   FeatureSpec,
   GateSpec,
   LabelSpec,
@@ -9,6 +10,8 @@ import type {
   RolloutSpec,
   TrainingSpec,
 } from '../../workflows/domain/spec';
+import { claimOf, type DisagreementClaim } from '../../workflows/domain/disagreement-claim';
+import { MIN_WHOLE_DAYS } from '../../workflows/domain/statistics/day-means';
 import type { ServingSpec } from '../../workflows/domain/serving';
 import { formatDuration, formatPercent } from './units';
 
@@ -128,13 +131,24 @@ function explainRollout(rollout: RolloutSpec, assignment: AssignmentSpec, clock:
     `The first release ${first}. A later one is the challenger of ${rollout.steps.map((step) => `${formatPercent(step.weight)} for ${formatDuration(step.forMs)}`).join(', then ')}, and bakes ${formatDuration(rollout.bakeMs)} at 100 %.`,
     `Time is ${clock === 'event' ? "the requests' own (event time)" : 'wall time'}; ${key}.`,
     `Taken back when its errors are more than ${formatPercent(errors.margin)} above the champion's (alpha ${errors.alpha}, from ${errors.minKeys} callers).`,
-    disagreement
-      ? `Taken back when its scores differ by more than ${disagreement.max} on average (alpha ${disagreement.alpha}, from ${disagreement.minKeys} callers).`
-      : "Its scores are not held against the champion's.",
+    ...(disagreement ? explainDisagreement(disagreement, rollout) : ["Its scores are not held against the champion's."]),
     quality
       ? `Promoted only if its ${quality.metric} on the same labelled requests is ${quality.require === 'better' ? 'better' : `not worse than the champion's by more than ${formatPercent(quality.margin)}`} (alpha ${quality.alpha}, from ${quality.minDays} days).`
       : 'Labels play no part in its promotion.',
     `An inconclusive last step is extended ${rollout.extensions === 1 ? 'once' : `${rollout.extensions} times`}; then the champion stays.`,
+  ];
+}
+
+function explainDisagreement({ max, gross, alpha, minKeys }: DisagreementCheckSpec, { steps }: RolloutSpec): string[] {
+  const shows: Record<DisagreementClaim, string> = {
+    'mean-day': `that such days differ by less than ${max} on average`,
+    'days-seen': `less than ${max} over the whole days seen`,
+    'hours-seen': `less than ${max} over the hours seen: it is too short for a whole day, so nothing is said of other hours`,
+    'not-gross': `less than ${gross} over the hours seen: it is too short for a whole day`,
+  };
+  return [
+    `Taken back when its scores differ by more than ${max} on the mean whole day (from ${MIN_WHOLE_DAYS} days on), or by more than ${gross} over the hours seen (alpha ${alpha}, from ${minKeys} callers).`,
+    ...steps.map((_, step) => `  step ${step + 1} has to show ${shows[claimOf(steps, step)]}`),
   ];
 }
 

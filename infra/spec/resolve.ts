@@ -46,7 +46,7 @@ export function resolveSpec(human: HumanSpec, folder: string): ModelSpec {
     },
     gates: human.gates?.map(resolveGate) ?? defaultGates(human.task),
     approvals: { required: approvals.required, withinMs: approvals.within },
-    rollout: resolveRollout(human.rollout),
+    rollout: resolveRollout(human.rollout, human.task),
     serving: resolveServing(human.serving),
     monitor: {
       everyMs: monitor.every,
@@ -108,14 +108,22 @@ function defaultGates(task: Task): GateSpec[] {
   ];
 }
 
-function resolveRollout(rollout: Human<'rollout'>): RolloutSpec {
+/** Twice `max`, as hours of a day may differ so much; for probabilities at most halfway to 1, which none differ by. */
+function defaultGross(max: number, task: Task): number {
+  return task === 'binary' ? Math.min(2 * max, (1 + max) / 2) : 2 * max;
+}
+
+function resolveRollout(rollout: Human<'rollout'>, task: Task): RolloutSpec {
+  const { disagreement } = rollout;
   return {
     bootstrap: rollout.bootstrap,
     steps: rollout.steps.map((step) => ({ weight: step.weight, forMs: step.for })),
     bakeMs: rollout.bake,
     extensions: rollout.extensions,
     errors: rollout.errors,
-    disagreement: rollout.disagreement ?? null,
+    disagreement: disagreement
+      ? { ...disagreement, gross: disagreement.gross ?? defaultGross(disagreement.max, task) }
+      : null,
     quality: rollout.quality ?? null,
   };
 }

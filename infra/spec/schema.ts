@@ -31,6 +31,7 @@ const fraction = describe(
 const share = describe(fraction.pipe(z.number().gt(0)), 'a fraction above 0 and up to 1, such as 0.1 or 10%');
 const alpha = describe(z.number().gt(0).max(0.5), 'an error rate above 0 and up to 0.5, such as 0.05');
 const amount = describe(z.number().min(0), 'a number, 0 or more');
+const positive = describe(z.number().gt(0), 'a number above 0');
 const count = (min: number, max: number): z.ZodNumber =>
   describe(z.int().min(min).max(max), `a whole number from ${min} to ${max}`);
 const flag = describe(z.boolean(), 'true or false');
@@ -177,7 +178,12 @@ const rollout = z.strictObject({
     })
     .prefault({}),
   disagreement: z
-    .strictObject({ max: amount, alpha: alpha.prefault(0.05), minKeys: count(1, 100_000_000).prefault(200) })
+    .strictObject({
+      max: positive.describe('Mean difference of scores on whole days.'),
+      gross: positive.optional().describe('Mean difference of the hours seen that is far beyond; default: twice max.'),
+      alpha: alpha.prefault(0.05),
+      minKeys: count(1, 100_000_000).prefault(200),
+    })
     .optional(),
   quality: z
     .strictObject({
