@@ -27,9 +27,15 @@ export interface RecordedLabels {
   readonly newParts: number;
 }
 
+/** A batch makes an object for each of its event days. One of more days than this is rather one of wrong instants. */
+export const MAX_EVENT_DAYS = 400;
+/** What a key has room for: years 1 to 9999. */
+const FIRST_MS = Date.parse('0001-01-01T00:00:00Z');
+const END_MS = Date.UTC(10_000, 0);
+
 /**
- * Writes labels as Parquet, one part for each event day, named by its rows: the same batch twice is one part. Throws DATA_LABEL
- * where a row is not a label, and the store's errors.
+ * Writes labels as Parquet, one part for each event day, named by its rows: the same batch twice is one part. Throws DATA_LABEL, before
+ * anything is written, where a row is not a label or the batch has more than MAX_EVENT_DAYS event days, and the store's errors.
  */
 export async function recordLabels(
   store: ObjectStore,
@@ -39,6 +45,12 @@ export async function recordLabels(
   rows.forEach(checkRow);
   const days = [...groupByDay(rows)].sort(([a], [b]) => (a < b ? -1 : 1));
   if (days.length === 0) return { rows: 0, parts: 0, newParts: 0 };
+  if (days.length > MAX_EVENT_DAYS)
+    throw new SlipwayError(
+      'DATA_LABEL',
+      `the labels are of ${days.length} event days, from ${days[0]![0]} to ${days.at(-1)![0]}; a batch has ${MAX_EVENT_DAYS} at most: ` +
+        'send them sorted by event time, in several batches, or correct the event times',
+    );
   const folder = await mkdtemp(join(tmpdir(), 'slipway-labels-'));
   try {
     return await withDuckDb({ threads: 1, memoryMb: 256, folder, files: [] }, async (db) => {
@@ -55,10 +67,17 @@ export async function recordLabels(
   }
 }
 
+/** Names the field and not its value: a label is somebody's data. */
 function checkRow(row: LabelRow, at: number): void {
-  const isWhole = row.requestId !== '' && [row.label, row.eventTimeMs, row.knownAtMs].every(Number.isFinite);
-  if (!isWhole)
-    throw new SlipwayError('DATA_LABEL', `row ${at + 1} of the labels: ${JSON.stringify(row)} lacks a value`);
+  const isInstant = (epochMs: number): boolean => epochMs >= FIRST_MS && epochMs < END_MS;
+  const wrong = [
+    ...(row.requestId === '' ? ['request id'] : []),
+    ...(Number.isFinite(row.label) ? [] : ['label']),
+    ...(isInstant(row.eventTimeMs) ? [] : ['event time']),
+    ...(isInstant(row.knownAtMs) ? [] : ['known-at time']),
+  ];
+  if (wrong.length > 0)
+    throw new SlipwayError('DATA_LABEL', `row ${at + 1} of the labels has no valid ${wrong.join(', no valid ')}`);
 }
 
 function groupByDay(rows: readonly LabelRow[]): Map<string, LabelRow[]> {

@@ -1,5 +1,6 @@
 /**
- * Columns of the prediction log (Parquet under `keys.predictions`), one row per scored row of a request. After these come the
+ * Columns of the prediction log (Parquet under `keys.predictions`), one row per scored row of a request. A flush of the log makes one
+ * object for each event day in it. After these come the
  * inputs, one column each, named `x.<feature>` with the DuckDB type of INPUT_COLUMN_TYPES.
  */
 export const PREDICTION_COLUMNS = {
@@ -10,7 +11,7 @@ export const PREDICTION_COLUMNS = {
   arm: 'VARCHAR',
   release: 'INTEGER',
   assignment_key: 'VARCHAR',
-  /** `ok` or an error code of the catalogue. */
+  /** `ok` or an error code of the catalogue. With INPUT_INVALID and no score of either arm, the request was refused: its inputs are null. */
   status: 'VARCHAR',
   score: 'DOUBLE',
   /** Score of the other arm on the same row where the route pairs them; null otherwise. */
@@ -18,6 +19,9 @@ export const PREDICTION_COLUMNS = {
   paired_score: 'DOUBLE',
   latency_us: 'INTEGER',
 } as const;
+
+/** SQL: whether the row is of a request whose values were refused, so that nobody scored it. */
+export const REFUSED = `(status = 'INPUT_INVALID' AND score IS NULL AND paired_score IS NULL)`;
 
 /** `timestamp` features are kept as epoch ms. */
 export const INPUT_COLUMN_TYPES = {
