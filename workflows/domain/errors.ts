@@ -114,6 +114,8 @@ export const ERRORS = {
     "Send a V2 inference request that has the model's inputs; GET the model's metadata.",
   ),
   REQUEST_TOO_LARGE: kind(413, 2, false, 'Send fewer rows in one request.'),
+  METHOD_NOT_ALLOWED: kind(405, 2, false, 'Use one of the methods in Allow.'),
+  UNSUPPORTED_MEDIA: kind(415, 2, false, 'Send JSON, or V2 binary tensors; plain, or compressed with gzip or deflate.'),
   INPUT_INVALID: kind(422, 2, false, 'Send values within the declared type, unit, range and categories.'),
   INFERENCE_FAILED: kind(
     500,
