@@ -7,8 +7,12 @@ import { join } from 'node:path';
 /**
  * A Python with these requirements, made once from PyPI in the cache outside the checkout and named by their digest. Null where there is no
  * Python 3.11 or newer. A virtual environment cannot be moved, so a half-made one is removed and made again in its place.
+ * `progress` lets pip say what it fetches, for people who wait.
  */
-export function pythonEnvironment(requirements: string): string | null {
+export function pythonEnvironment(
+  requirements: string,
+  { shows = 'errors' }: { readonly shows?: 'errors' | 'progress' } = {},
+): string | null {
   if (!hasPython()) return null;
   const digest = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12);
   const cache =
@@ -19,7 +23,8 @@ export function pythonEnvironment(requirements: string): string | null {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(cache, { recursive: true });
   execFileSync('python3', ['-m', 'venv', folder]);
-  execFileSync(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirements], {
+  const quiet = shows === 'errors' ? ['--quiet'] : [];
+  execFileSync(python, ['-m', 'pip', 'install', ...quiet, '--disable-pip-version-check', '-r', requirements], {
     stdio: 'inherit',
   });
   mkdirSync(join(folder, 'incomplete'));
