@@ -9,13 +9,12 @@ import { claimRetrain } from '../infra/monitor/cooldown';
 import { workflowBundlePath } from '../infra/temporal/bundle';
 import { lazyTemporal } from '../infra/temporal/connection';
 import type { DeploymentControlActivities } from '../workflows/deployment.activities';
-import { type ModelName, TASK_QUEUES } from '../workflows/domain/names';
-import type { ModelSpec } from '../workflows/domain/spec';
+import { TASK_QUEUES } from '../workflows/domain/names';
 import type { LifecycleControlActivities } from '../workflows/lifecycle.activities';
 import type { MonitorControlActivities } from '../workflows/monitor.activities';
 import { keepDeployments } from './keep-deployments';
 import { runProcess } from './process';
-import { type ControlPorts, openControlPorts } from './wiring';
+import { openControlPorts } from './wiring';
 import { runWorker } from './worker';
 
 type ControlActivities = LifecycleControlActivities & DeploymentControlActivities & MonitorControlActivities;
@@ -36,7 +35,8 @@ runProcess('control', async (config, logger) => {
       signer: ports.signer,
       workspace: config.workspace,
       timeoutDivisor: config.timeoutDivisor,
-      champion: (model) => findChampion(ports, model),
+      releases: ports.registry,
+      blobs: ports.blobs,
       claimRetrain: (model, look, at, cooldownMs) =>
         claimRetrain(ports.store, model, look, at.toISOString(), cooldownMs),
     }),
@@ -58,11 +58,3 @@ runProcess('control', async (config, logger) => {
     await temporal.close();
   }
 });
-
-/** Manifest and spec of what serves a model now; null where nothing does. */
-async function findChampion({ reader, registry, blobs }: ControlPorts, model: ModelName) {
-  const champion = (await reader.newest(model))?.route.arms.find(({ name }) => name === 'champion')?.release;
-  if (!champion) return null;
-  const manifest = await registry.manifest(champion);
-  return { manifest, spec: await blobs.getJson<ModelSpec>(manifest.spec) };
-}

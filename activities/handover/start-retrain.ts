@@ -3,9 +3,12 @@ import { randomUUID } from 'node:crypto';
 import { digestOfJson } from '../../infra/object-store/digest';
 import { signControlCommand } from '../../infra/runs/control-command';
 import { runIdentity } from '../../infra/runs/identity';
+import type { BlobStore } from '../../infra/object-store/port';
+import type { ReleaseRegistry } from '../../infra/releases/port';
 import type { Signer } from '../../infra/signing/port';
 import { lifecycleStart } from '../../infra/temporal/start-options';
 import { SlipwayError } from '../../workflows/domain/errors';
+import type { MonitorReport } from '../../workflows/domain/monitoring';
 import type { ModelName } from '../../workflows/domain/names';
 import type { ReleaseManifest } from '../../workflows/domain/release';
 import type { RunRequest } from '../../workflows/domain/run';
@@ -18,8 +21,8 @@ export interface RetrainPorts {
   readonly signer: Signer;
   readonly workspace: string;
   readonly timeoutDivisor: number;
-  /** Manifest of the release that serves, and its spec; null where nothing does. */
-  champion(model: ModelName): Promise<{ readonly manifest: ReleaseManifest; readonly spec: ModelSpec } | null>;
+  readonly releases: Pick<ReleaseRegistry, 'list' | 'manifest'>;
+  readonly blobs: Pick<BlobStore, 'getJson'>;
   /** True once per cooldown, and again for the same look: kept in the store, so that nothing retrains in a loop. */
   claimRetrain(model: ModelName, look: string, at: Date, cooldownMs: number): Promise<boolean>;
   readonly clock?: () => Date;
@@ -27,21 +30,34 @@ export interface RetrainPorts {
 
 type StartRetrain = MonitorControlActivities['startRetrain'];
 
-/** Same spec and code as the champion, newer data, and a link to what the monitor saw. The same look starts the same run. */
+/**
+ * Spec and code of the release that the look judged, newer data, and a link to what the monitor saw. The same look starts the same run,
+ * whatever serves by then.
+ */
 export function createRetrain(ports: RetrainPorts): Pick<MonitorControlActivities, 'startRetrain'> {
   return {
     async startRetrain(input) {
-      const champion = await ports.champion(input.model);
-      if (!champion)
-        throw new SlipwayError('NOT_FOUND', `nothing serves ${input.model}, so there is nothing to retrain`);
-      const { enabled, cooldownMs } = champion.spec.monitor.retrain;
+      const judged = await judgedRelease(ports, input);
+      const { enabled, cooldownMs } = (await ports.blobs.getJson<ModelSpec>(judged.spec)).monitor.retrain;
       if (!enabled || !(await ports.claimRetrain(input.model, input.look, new Date(input.asOf), cooldownMs)))
         return null;
-      const request = requestOf(ports, input, champion.manifest);
+      const request = requestOf(ports, input, judged);
       await startLifecycle(ports, request);
       return request.run;
     },
   };
+}
+
+/** By what the report says, not by what serves now: a promotion in between must not have another run start. */
+async function judgedRelease(
+  { blobs, releases }: RetrainPorts,
+  { model, report }: Parameters<StartRetrain>[0],
+): Promise<ReleaseManifest> {
+  const { release: version } = await blobs.getJson<MonitorReport>(report);
+  const release = (await releases.list(model)).find((each) => each.version === version);
+  if (!release)
+    throw new SlipwayError('NOT_FOUND', `the look judged release ${version} of ${model}, which is not registered`);
+  return releases.manifest(release);
 }
 
 function requestOf(
