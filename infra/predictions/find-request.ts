@@ -4,6 +4,7 @@ import type { ModelName } from '../../workflows/domain/names';
 import { quoteName, quoteText, withDuckDb, type Cell, type DuckDb } from '../data/duckdb';
 import type { ObjectStore } from '../object-store/port';
 import { createPartMirror } from './mirror';
+import { REFUSED } from './schema';
 
 /** One logged answer. Instants are RFC 3339 in UTC. */
 export interface LoggedPrediction {
@@ -73,7 +74,7 @@ async function loggedDays(store: ObjectStore, model: ModelName): Promise<string[
   }
 }
 
-/** A gateway that restarts may log a row again, and a client may ask again: the first answer counts. */
+/** A gateway that restarts may log a row again, and a client may ask again: the first answer counts, and a refusal where none followed. */
 async function readRequest(db: DuckDb, parts: readonly string[], requestId: string): Promise<LoggedPrediction[]> {
   const source = `read_parquet([${parts.map(quoteText).join(', ')}], union_by_name = true)`;
   const described = await db.rows<{ column_name: string }>(`DESCRIBE SELECT * FROM ${source}`);
@@ -82,7 +83,7 @@ async function readRequest(db: DuckDb, parts: readonly string[], requestId: stri
     SELECT request_id, strftime(event_time, '${INSTANT}') AS event_time, strftime(received_at, '${INSTANT}') AS received_at,
       generation, arm, release, status, score${inputs.map((name) => `, ${quoteName(name)}`).join('')}
     FROM ${source} WHERE request_id = ${quoteText(requestId)} OR starts_with(request_id, ${quoteText(`${requestId}/`)})
-    QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY received_at, generation, arm) = 1 ORDER BY request_id`);
+    QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY ${REFUSED}, received_at, generation, arm) = 1 ORDER BY request_id`);
   return rows.map((row) => ({
     requestId: row.request_id,
     eventTime: row.event_time,

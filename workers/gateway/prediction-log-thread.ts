@@ -20,12 +20,24 @@ const CHUNK_ROWS = 2_048;
 const TYPES = { VARCHAR, DOUBLE, BOOLEAN };
 const port = parentPort!;
 const { outbox, incarnation } = workerData as LogThreadData;
-const opened = DuckDBInstance.create(':memory:', { threads: '1', memory_limit: '512MB' }).then((instance) =>
-  instance.connect(),
-);
+let opened: Promise<DuckDBConnection> | null = null;
 
-async function write(batch: PredictionBatch): Promise<void> {
-  const connection = await opened;
+/** A database that met an error may refuse everything after it: the next batch gets a fresh one. */
+async function writeOrReopen(batch: PredictionBatch): Promise<void> {
+  opened ??= DuckDBInstance.create(':memory:', { threads: '1', memory_limit: '512MB' }).then((instance) =>
+    instance.connect(),
+  );
+  const connecting = opened;
+  try {
+    await write(await connecting, batch);
+  } catch (error) {
+    opened = null;
+    await connecting.then((connection) => connection.closeSync()).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function write(connection: DuckDBConnection, batch: PredictionBatch): Promise<void> {
   const columns = batch.columns.map(({ name, staged }) => `${quoteName(name)} ${staged}`);
   await connection.run(`CREATE OR REPLACE TABLE staged (${columns.join(', ')})`);
   await append(connection, batch);
@@ -74,7 +86,7 @@ function quoteName(name: string): string {
 let tail = Promise.resolve();
 port.on('message', (batch: PredictionBatch) => {
   tail = tail.then(async () => {
-    const error = await write(batch).then(
+    const error = await writeOrReopen(batch).then(
       () => null,
       (problem: unknown) => String(problem),
     );

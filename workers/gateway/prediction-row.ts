@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../workflows/domain/errors';
 import type { ArmIndex } from './generation-counts';
 import type { DecodedInputs } from './input-plan';
 import type { LoadedRelease, ServedModel } from './served-model';
@@ -21,6 +22,42 @@ export interface LoggedRequest {
   readonly pairedRelease: number | null;
   readonly pairedScores: Float32Array | null;
   readonly latencyUs: number;
+}
+
+/** A request whose values the champion refused: logged with its code and without a value, so that its kind shows and its content does not. */
+export interface Refusal {
+  readonly served: ServedModel;
+  readonly requestId: string;
+  readonly key: string;
+  readonly eventMs: number;
+  readonly receivedMs: number;
+  readonly rows: number;
+  readonly code: ErrorCode;
+  readonly latencyUs: number;
+}
+
+/**
+ * What the log says of a refusal. The refused values are in it as nulls: they may be anything a caller typed into the wrong field, and
+ * the monitor needs to know how many there are, not which.
+ */
+export function refusedRequest({ served, code, ...known }: Refusal): LoggedRequest {
+  return {
+    ...known,
+    served,
+    arm: 'champion',
+    release: served.champion,
+    status: code,
+    inputs: { rows: known.rows, columns: [], flagged: 0, imputed: 0 },
+    readBy: served.champion,
+    scores: null,
+    pairedRelease: null,
+    pairedScores: null,
+  };
+}
+
+/** Nobody scored it: its values were refused. */
+export function isRefused({ status, scores, pairedScores }: LoggedRequest): boolean {
+  return status === 'INPUT_INVALID' && scores === null && pairedScores === null;
 }
 
 export interface PredictionSink {

@@ -1,0 +1,130 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Worker } from 'node:worker_threads';
+import { createPredictionReader } from '../../../infra/predictions/reader';
+import { createFsStore } from '../../../infra/object-store/fs-store';
+import { Breaker } from '../../../workers/gateway/breaker';
+import { Outbox } from '../../../workers/gateway/outbox';
+import { PredictionLog } from '../../../workers/gateway/prediction-log';
+import type { LoggedRequest } from '../../../workers/gateway/prediction-row';
+import { refusedRequest } from '../../../workers/gateway/prediction-row';
+import type { LoadedRelease } from '../../../workers/gateway/served-model';
+import { ServedModel } from '../../../workers/gateway/served-model';
+import { MODEL, until } from './fixture';
+import { DISTANCE, signatureWith } from './models';
+
+const DAY_MS = Date.parse('2026-03-01T00:00:00Z');
+const WINDOW = { model: MODEL, fromMs: DAY_MS, toMs: DAY_MS + 86_400_000, release: null, asOfMs: DAY_MS };
+
+let folder: string;
+let problems: string[];
+beforeEach(() => {
+  problems = [];
+  folder = mkdtempSync(join(tmpdir(), 'slipway-prediction-log-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const release = {
+  ref: { model: MODEL, version: 1, digest: 'sha256:1' },
+  manifest: { signature: signatureWith([DISTANCE]) },
+} as unknown as LoadedRelease;
+const route = { model: MODEL, generation: 1, arms: [] };
+const served = new ServedModel(
+  route as never,
+  'sha256:0',
+  release,
+  null,
+  [],
+  undefined as never,
+  new Breaker(),
+  Infinity,
+);
+
+function answered(requestId: string): LoggedRequest {
+  return {
+    ...refusedRequest({
+      ...{ served, requestId, key: requestId, eventMs: DAY_MS, receivedMs: DAY_MS + 1_000 },
+      ...{ rows: 1, code: 'INPUT_INVALID', latencyUs: 5 },
+    }),
+    status: 'ok',
+    inputs: { rows: 1, columns: [[7]], flagged: 0, imputed: 0 },
+    scores: Float32Array.of(0.5),
+  };
+}
+
+function refused(requestId: string, rows = 1): LoggedRequest {
+  const at = { eventMs: DAY_MS, receivedMs: DAY_MS };
+  return refusedRequest({ served, requestId, key: requestId, ...at, rows, code: 'INPUT_INVALID', latencyUs: 5 });
+}
+
+function openLog(): PredictionLog {
+  const store = createFsStore(join(folder, 'store'));
+  const onProblem = (error: Error): void => void problems.push(error.message);
+  const outbox = new Outbox(join(folder, 'outbox'), (key, bytes) => store.put(key, bytes), onProblem);
+  return new PredictionLog({ outbox, incarnation: 'g-1', onProblem });
+}
+
+function reader(): ReturnType<typeof createPredictionReader> {
+  return createPredictionReader(createFsStore(join(folder, 'store')), join(folder, 'mirror'));
+}
+
+function threadOf(log: PredictionLog): Worker | null {
+  return (log as unknown as { worker: Worker | null }).worker;
+}
+
+describe('a log thread that dies', () => {
+  it('is started again; what it had counts as dropped, what waited is written', async () => {
+    const log = openLog();
+    log.add(answered('before'));
+    (log as unknown as { flush: () => void }).flush();
+    await threadOf(log)!.terminate();
+    await until(() => problems.length === 1, 'the death is told', 30_000);
+    expect([log.rows, log.dropped]).toEqual([1, 1]);
+    for (const id of ['after-1', 'after-2']) log.add(answered(id));
+    await until(() => threadOf(log) !== null, 'another thread', 30_000);
+    await log.close();
+    expect([log.rows, log.dropped]).toEqual([3, 1]);
+    expect(await reader().statuses(WINDOW)).toEqual({ ok: 2 });
+  });
+
+  it('while the log is closed does not hold the process: what waits counts as dropped', async () => {
+    const log = openLog();
+    for (let death = 0; death < 2; death += 1) await threadOf(log)?.terminate();
+    await until(() => problems.length === 1, 'the death is told', 30_000);
+    log.add(answered('a'));
+    const closed = log.close();
+    await threadOf(log)!.terminate();
+    await closed;
+    expect(log.dropped).toBe(1);
+  });
+});
+
+describe('a refused request', () => {
+  it('is in the log with its code and no value, and not among the inputs of the model', async () => {
+    const log = openLog();
+    log.add(answered('good'));
+    log.add(refused('bad', 2));
+    await log.close();
+    expect(await reader().statuses(WINDOW)).toEqual({ ok: 1, INPUT_INVALID: 2 });
+    expect(await reader().inputs(WINDOW, { distance: 'number' })).toEqual({ distance: Float64Array.of(7) });
+  });
+
+  it('gives way to the answer of the same request put right', async () => {
+    const log = openLog();
+    log.add(refused('again'));
+    log.add(answered('again'));
+    await log.close();
+    expect(await reader().statuses(WINDOW)).toEqual({ ok: 1 });
+    expect(await reader().dayScores(WINDOW)).toMatchObject([{ rows: 1 }]);
+  });
+
+  it('does not crowd out what was answered', async () => {
+    const log = openLog();
+    for (let index = 0; index < 30; index += 1) log.add(refused(`bad-${index}`, 1_000));
+    expect([log.rows, log.dropped]).toEqual([10_000, 20_000]);
+    log.add(answered('good'));
+    expect(log.dropped).toBe(20_000);
+    await log.close();
+  });
+});
