@@ -26,6 +26,8 @@ export interface SlipwayConfig {
   readonly gateway: {
     readonly host: string;
     readonly port: number;
+    /** Of V2 over gRPC; null serves none. */
+    readonly grpcPort: number | null;
     readonly pollMs: number;
     readonly threads: number;
     readonly id: string;
@@ -61,6 +63,7 @@ const environment = z.object({
   SLIPWAY_KEYS: z.string().optional(),
   SLIPWAY_GATEWAY_HOST: z.string().default('127.0.0.1'),
   SLIPWAY_GATEWAY_PORT: port.default(8080),
+  SLIPWAY_GATEWAY_GRPC_PORT: port.optional(),
   SLIPWAY_GATEWAY_POLL_MS: z.coerce.number().int().min(50).max(60_000).default(500),
   SLIPWAY_GATEWAY_THREADS: z.coerce.number().int().min(1).max(64).default(1),
   SLIPWAY_GATEWAY_ID: z
@@ -102,6 +105,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     gateway: {
       host: values.SLIPWAY_GATEWAY_HOST,
       port: values.SLIPWAY_GATEWAY_PORT,
+      grpcPort: values.SLIPWAY_GATEWAY_GRPC_PORT ?? null,
       pollMs: values.SLIPWAY_GATEWAY_POLL_MS,
       threads: values.SLIPWAY_GATEWAY_THREADS,
       id: values.SLIPWAY_GATEWAY_ID,

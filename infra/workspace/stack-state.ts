@@ -17,7 +17,12 @@ const stackState = z.object({
   supervisor: z.object({ pid: z.number().int(), startTicks: z.string().nullable() }),
   processes: z.record(z.string(), processState),
   ports: z.record(z.enum(STACK_PORTS), z.number().int()),
-  urls: z.object({ temporalUi: z.string().nullable(), gateway: z.string(), metrics: z.string() }),
+  urls: z.object({
+    temporalUi: z.string().nullable(),
+    gateway: z.string(),
+    gatewayGrpc: z.string(),
+    metrics: z.string(),
+  }),
   /** Settings, without secrets, by which other commands reach this stack. */
   env: z.record(z.string(), z.string()),
 });

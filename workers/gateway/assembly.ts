@@ -10,6 +10,7 @@ import { InferenceService } from './inference';
 import { Inspections } from './inspections';
 import type { ModelStatus } from './metrics';
 import { GatewayMetrics } from './metrics';
+import type { Models } from './models';
 import { Observations } from './observations';
 import { Outbox } from './outbox';
 import { PredictionLog } from './prediction-log';
@@ -42,6 +43,7 @@ export interface Parts extends Records {
   readonly inspections: Inspections;
   readonly follower: RouteFollower;
   readonly service: InferenceService;
+  readonly models: Models;
   readonly server: GatewayServer;
 }
 
@@ -79,8 +81,9 @@ export function assemble(options: GatewayOptions): Parts {
     records,
     nowMs,
   });
-  const server = assembleServer(options, service, follower);
-  return { incarnation, logger, put, problem, executor, inspections, follower, service, server, ...records };
+  const models = assembleModels(service, follower);
+  const server = new GatewayServer({ host: config.gateway.host, port: config.gateway.port, ...models });
+  return { incarnation, logger, put, problem, executor, inspections, follower, service, models, server, ...records };
 }
 
 function assembleRecords({ config }: GatewayOptions, incarnation: string, put: Put, problem: Report): Records {
@@ -166,16 +169,14 @@ function assembleService(
   });
 }
 
-function assembleServer({ config }: GatewayOptions, service: InferenceService, follower: RouteFollower): GatewayServer {
-  return new GatewayServer({
-    host: config.gateway.host,
-    port: config.gateway.port,
+function assembleModels(service: InferenceService, follower: RouteFollower): Models {
+  return {
     service,
     served: (model) => follower.served(model),
     allServed: () => follower.all().map(({ served }) => served),
     notReady: (model) => follower.notReady(model),
     isReady: () => follower.isReady,
-  });
+  };
 }
 
 function statusOf(served: ServedModel, nowMs: number): ModelStatus {

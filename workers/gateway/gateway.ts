@@ -1,11 +1,14 @@
 import type { Parts } from './assembly';
 import { assemble } from './assembly';
 import type { GatewayOptions } from './gateway-options';
+import type * as GrpcModule from './grpc/grpc-server';
 import { Heartbeat } from './heartbeat';
 
 export interface Gateway {
   readonly url: string;
   readonly port: number;
+  /** Of V2 over gRPC; null where it is not served. */
+  readonly grpcPort: number | null;
   readonly incarnation: string;
   /** One look at the store now, beside the regular ones. */
   poll(): Promise<void>;
@@ -19,6 +22,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { follower, server, logger } = parts;
   await follower.start();
   const address = await server.listen();
+  const grpc = await startGrpc(options, parts);
   const heartbeat = new Heartbeat({
     id: options.config.gateway.id,
     incarnation: parts.incarnation,
@@ -33,14 +37,33 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   return {
     url: address.url,
     port: address.port,
+    grpcPort: grpc?.port ?? null,
     incarnation: parts.incarnation,
     poll: () => follower.poll(),
-    close: () => close(parts, heartbeat),
+    close: () => close(parts, heartbeat, grpc),
   };
 }
 
-async function close(parts: Parts, heartbeat: Heartbeat): Promise<void> {
-  await parts.server.drain();
+interface Grpc {
+  readonly port: number;
+  drain(): Promise<void>;
+}
+
+async function startGrpc({ config }: GatewayOptions, { models }: Parts): Promise<Grpc | null> {
+  const { host, grpcPort } = config.gateway;
+  if (grpcPort === null) return null;
+  const server = new (loadGrpc().GrpcServer)({ ...models, host, port: grpcPort });
+  return { port: await server.listen(), drain: () => server.drain() };
+}
+
+/** After HTTP listens, and only where it is wanted: the library takes a tenth of a second. */
+function loadGrpc(): typeof GrpcModule {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- loaded when used
+  return require('./grpc/grpc-server') as typeof GrpcModule;
+}
+
+async function close(parts: Parts, heartbeat: Heartbeat, grpc: Grpc | null): Promise<void> {
+  await Promise.all([parts.server.drain(), grpc?.drain()]);
   parts.follower.stop();
   parts.inspections.close();
   await parts.service.settleBackground();

@@ -1,12 +1,41 @@
 import type { InputSignature } from '../../workflows/domain/release';
-import type { ServedModel } from './served-model';
+import type { LoadedRelease, ServedModel } from './served-model';
 
-export const SERVER_METADATA = { name: 'slipway', version: '2', extensions: [] } as const;
+/** Names of V2 extensions as Triton's clients know them. */
+export const SERVER_METADATA = {
+  name: 'slipway',
+  version: '2',
+  extensions: ['binary_tensor_data', 'model_repository'],
+} as const;
 
-/** V2 model metadata of the champion, with what the declared features add to it under `parameters`. */
-export function modelMetadata(served: ServedModel): object {
+export interface TensorMetadata {
+  readonly name: string;
+  readonly datatype: string;
+  /** -1 is any size. */
+  readonly shape: readonly number[];
+  readonly parameters?: object;
+}
+
+export interface ModelMetadata {
+  readonly name: string;
+  readonly versions: readonly string[];
+  readonly platform: string;
+  readonly inputs: readonly TensorMetadata[];
+  readonly outputs: readonly TensorMetadata[];
+  readonly parameters: object;
+}
+
+export interface IndexRow {
+  readonly name: string;
+  readonly version: string;
+  readonly state: string;
+  readonly reason: string;
+}
+
+/** V2 model metadata of one release, the champion where none is named, with what the declared features add to it under `parameters`. */
+export function modelMetadata(served: ServedModel, release: LoadedRelease = served.champion): ModelMetadata {
   const { champion, challenger, route } = served;
-  const { signature } = champion.manifest;
+  const { signature } = release.manifest;
   return {
     name: route.model,
     versions: [champion, ...(challenger ? [challenger] : [])].map((release) => String(release.ref.version)),
@@ -17,16 +46,25 @@ export function modelMetadata(served: ServedModel): object {
       generation: route.generation,
       task: signature.task,
       clock: route.clock,
-      release: champion.ref.digest,
+      release: release.ref.digest,
     },
   };
 }
 
-function inputMetadata({ name, datatype, type, unit, range, values, nullable, onInvalid }: InputSignature): object {
+function inputMetadata({
+  name,
+  datatype,
+  type,
+  unit,
+  range,
+  values,
+  nullable,
+  onInvalid,
+}: InputSignature): TensorMetadata {
   return { name, datatype, shape: [-1, 1], parameters: { type, unit, range, values, nullable, onInvalid } };
 }
 
 /** One row of the repository index. */
-export function indexRow(served: ServedModel): object {
+export function indexRow(served: ServedModel): IndexRow {
   return { name: served.route.model, version: String(served.champion.ref.version), state: 'READY', reason: '' };
 }

@@ -35,12 +35,18 @@ async function main(): Promise<void> {
 function parsePorts(args: readonly string[]): Partial<StackPorts> {
   const { values } = parseArgs({
     args: [...args],
-    options: { 'temporal-port': { type: 'string' }, 'ui-port': { type: 'string' }, 'gateway-port': { type: 'string' } },
+    options: {
+      'temporal-port': { type: 'string' },
+      'ui-port': { type: 'string' },
+      'gateway-port': { type: 'string' },
+      'gateway-grpc-port': { type: 'string' },
+    },
   });
   const asked: Partial<Record<keyof StackPorts, number>> = {};
   if (values['temporal-port'] !== undefined) asked.temporal = Number(values['temporal-port']);
   if (values['ui-port'] !== undefined) asked.temporalUi = Number(values['ui-port']);
   if (values['gateway-port'] !== undefined) asked.gateway = Number(values['gateway-port']);
+  if (values['gateway-grpc-port'] !== undefined) asked.gatewayGrpc = Number(values['gateway-grpc-port']);
   return asked;
 }
 

@@ -29,6 +29,7 @@ export function stackEnvironment(config: SlipwayConfig, env: Environment, ports:
     TEMPORAL_ADDRESS: env['TEMPORAL_ADDRESS'] ?? `127.0.0.1:${ports.temporal}`,
     TEMPORAL_NAMESPACE: config.temporal.namespace,
     SLIPWAY_GATEWAY_PORT: String(ports.gateway),
+    SLIPWAY_GATEWAY_GRPC_PORT: String(ports.gatewayGrpc),
   };
 }
 

@@ -178,6 +178,7 @@ function createBook(
         ? null
         : `http://127.0.0.1:${ports.temporalUi}/namespaces/${config.temporal.namespace}/workflows`,
       gateway,
+      gatewayGrpc: `${config.gateway.host}:${ports.gatewayGrpc}`,
       metrics: `${gateway}/metrics`,
     },
     env,

@@ -14,6 +14,7 @@ interface UpOptions {
   readonly temporalPort?: string;
   readonly uiPort?: string;
   readonly gatewayPort?: string;
+  readonly gatewayGrpcPort?: string;
 }
 
 /** Workers are not imported here: the supervisor is a process of its own. */
@@ -27,6 +28,7 @@ export function addUp(program: Command): void {
     .option('--temporal-port <port>', 'port of Temporal (default: the remembered one, or a free one)')
     .option('--ui-port <port>', 'port of the Temporal UI')
     .option('--gateway-port <port>', 'port of the gateway')
+    .option('--gateway-grpc-port <port>', 'port of the gateway for gRPC')
     .action(action(up));
   withExample(command, 'slipway up', 'slipway up --workspace second --detach');
 }
@@ -97,6 +99,7 @@ function portArguments(options: UpOptions): string[] {
     ['--temporal-port', options.temporalPort],
     ['--ui-port', options.uiPort],
     ['--gateway-port', options.gatewayPort],
+    ['--gateway-grpc-port', options.gatewayGrpcPort],
   ] as const;
   return pairs.flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
 }

@@ -138,12 +138,20 @@ export class GatewayFixture {
   }
 
   options(
-    changes: { threads?: number; pollMs?: number; store?: ObjectStore; trust?: Trust } & Partial<
+    changes: { threads?: number; pollMs?: number; grpcPort?: number; store?: ObjectStore; trust?: Trust } & Partial<
       Pick<GatewayOptions, 'nowMs' | 'limits' | 'modelLimits' | 'logger'>
     > = {},
   ): GatewayOptions {
-    const { threads = 1, pollMs = 100, store = this.store, trust = this.workspace.trust, ...rest } = changes;
-    const config = { home: this.home, gateway: { host: '127.0.0.1', port: 0, pollMs, threads, id: 'gateway-1' } };
+    const {
+      threads = 1,
+      pollMs = 100,
+      grpcPort = null,
+      store = this.store,
+      trust = this.workspace.trust,
+      ...rest
+    } = changes;
+    const gateway = { host: '127.0.0.1', port: 0, grpcPort, pollMs, threads, id: 'gateway-1' };
+    const config = { home: this.home, gateway };
     const blobs = createBlobStore(store, join(cacheFolder(config), 'blobs'));
     const { audit } = testWorkspace({ store });
     const ports = {

@@ -90,8 +90,21 @@ describe('what a stack leaves for other commands', () => {
     state: 'running',
     supervisor: { pid: 1, startTicks: '2' },
     processes: {},
-    ports: { temporal: 1, temporalUi: 2, gateway: 3, controlMetrics: 4, computeMetrics: 5, gpuMetrics: 6 },
-    urls: { temporalUi: null, gateway: 'http://127.0.0.1:3', metrics: 'http://127.0.0.1:3/metrics' },
+    ports: {
+      temporal: 1,
+      temporalUi: 2,
+      gateway: 3,
+      gatewayGrpc: 7,
+      controlMetrics: 4,
+      computeMetrics: 5,
+      gpuMetrics: 6,
+    },
+    urls: {
+      temporalUi: null,
+      gateway: 'http://127.0.0.1:3',
+      gatewayGrpc: '127.0.0.1:7',
+      metrics: 'http://127.0.0.1:3/metrics',
+    },
     env: { TEMPORAL_ADDRESS: '127.0.0.1:4711', SLIPWAY_GATEWAY_PORT: '3' },
   });
 
