@@ -1,16 +1,8 @@
-import type { AuditEntry, AuditKind, AuditRef } from '../../workflows/domain/audit';
-import type { Digest } from '../../workflows/domain/digest';
+import type { AuditEntry, AuditRef } from '../../workflows/domain/audit';
 import type { ModelName } from '../../workflows/domain/names';
 
-export interface AuditRecord {
-  /** Operation, domain id and input digest, such as `route/flights/late-arrival/7`; never Temporal's ids. */
-  readonly id: string;
-  readonly kind: AuditKind;
-  readonly actor: string;
-  readonly summary: string;
-  readonly data: Readonly<Record<string, unknown>>;
-  readonly evidence: readonly Digest[];
-}
+/** What is appended. Its id is operation, domain id and input digest, such as `route/flights/late-arrival/7`; never Temporal's ids. */
+export type AuditRecord = Pick<AuditEntry, 'id' | 'kind' | 'actor' | 'summary' | 'data' | 'evidence'>;
 
 /** An entry with the reference that effects carry. */
 export interface LoggedEntry {

@@ -36,7 +36,7 @@ beforeAll(async () => {
     { holdout: toyTable(1_440 * 6, 3) },
   );
   training = await createTrainingActivities(run).train(run);
-}, 60_000);
+}, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Activities where `champion` serves (null: nothing does). */

@@ -19,7 +19,7 @@ import { signatureOf } from '../../../workflows/domain/signature';
 import type { FeatureSpec } from '../../../workflows/domain/spec';
 import { feature } from '../../support/onnx/toy-data';
 
-const limits = { ...DEFAULT_MODEL_LIMITS, memoryMb: 700, timeoutMs: 20_000 };
+const limits = { ...DEFAULT_MODEL_LIMITS, memoryMb: 700, timeoutMs: 50_000 };
 const WEIGHTS = [0.5, -1, 2];
 let folder: string;
 

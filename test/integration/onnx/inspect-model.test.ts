@@ -8,7 +8,7 @@ import { checkSignature, inspectModel, DEFAULT_MODEL_LIMITS } from '../../../inf
 import { streamOf } from '../../../infra/onnx/random';
 import { LOGISTIC, toyFit } from '../../support/onnx/toy-data';
 
-const limits = { ...DEFAULT_MODEL_LIMITS, memoryMb: 700, timeoutMs: 15_000 };
+const limits = { ...DEFAULT_MODEL_LIMITS, memoryMb: 700, timeoutMs: 50_000 };
 const signature = toyFit(LOGISTIC).signature;
 let folder: string;
 let model: Uint8Array;

@@ -1,5 +1,4 @@
 import { createRoutingActivities } from '../../../activities/routing/routing';
-import type { RoutePlan } from '../../../workflows/deployment.activities';
 import { keys } from '../../../workflows/domain/keys';
 import { PAYLOAD_TYPES } from '../../../workflows/domain/envelope';
 import type { ReleaseRef } from '../../../workflows/domain/release';
@@ -7,28 +6,8 @@ import { canonicalBytes, digestOf } from '../../../infra/object-store/digest';
 import { createSigner } from '../../../infra/signing/keys';
 import { createMemoryStore, type MemoryStore } from '../../support/memory-store';
 import { MODEL, publishRelease, runId } from '../../support/release-fixture';
+import { routePlan } from '../../support/route-plan';
 import { testKeys, testPolicy, testWorkspace, type TestWorkspace } from '../../support/workspace';
-
-function plan(champion: ReleaseRef, onGeneration: number, changes: Partial<RoutePlan> = {}): RoutePlan {
-  return {
-    ...{
-      model: MODEL,
-      onGeneration,
-      intent: `serve/on-${onGeneration}`,
-      reason: 'because',
-      actor: 'process:control',
-      state: 'serving',
-    },
-    ...{
-      arms: [{ name: 'champion', release: champion, weight: 1 }],
-      shadows: [],
-      paired: false,
-      rollout: null,
-      evidence: [],
-    },
-    ...changes,
-  };
-}
 
 async function scene(): Promise<TestWorkspace & { memory: MemoryStore; ref: ReleaseRef }> {
   const memory = createMemoryStore();
@@ -40,10 +19,12 @@ describe('I1 the generation of a route only grows', () => {
   it('and a late writer loses and is told', async () => {
     const made = await scene();
     const { commitRoute } = createRoutingActivities(made);
-    const first = await commitRoute(plan(made.ref, 0));
+    const first = await commitRoute(routePlan(made.ref, 0));
     expect(first.generation).toBe(1);
-    await expect(commitRoute(plan(made.ref, 0, { intent: 'late' }))).rejects.toMatchObject({ code: 'STORE_CONFLICT' });
-    await expect(commitRoute(plan(made.ref, 4))).rejects.toMatchObject({ code: 'STORE_CONFLICT' });
+    await expect(commitRoute(routePlan(made.ref, 0, { intent: 'late' }))).rejects.toMatchObject({
+      code: 'STORE_CONFLICT',
+    });
+    await expect(commitRoute(routePlan(made.ref, 4))).rejects.toMatchObject({ code: 'STORE_CONFLICT' });
     expect((await made.reader.newest(MODEL))?.digest).toBe(first.digest);
   });
 
@@ -51,7 +32,7 @@ describe('I1 the generation of a route only grows', () => {
     const made = await scene();
     const writers = Array.from({ length: 8 }, (_, index) => {
       const workspace = testWorkspace({ store: made.memory });
-      return createRoutingActivities(workspace).commitRoute(plan(made.ref, 0, { intent: `writer-${index}` }));
+      return createRoutingActivities(workspace).commitRoute(routePlan(made.ref, 0, { intent: `writer-${index}` }));
     });
     const settled = await Promise.allSettled(writers);
     const winners = settled.filter((result) => result.status === 'fulfilled');
@@ -70,7 +51,7 @@ describe('I1 the generation of a route only grows', () => {
         const memory = createMemoryStore(new Map(origin.objects));
         let operations = 0;
         memory.fault = () => (operations++ === failing ? fault : 'none');
-        const commit = () => createRoutingActivities(testWorkspace({ store: memory })).commitRoute(plan(ref, 0));
+        const commit = () => createRoutingActivities(testWorkspace({ store: memory })).commitRoute(routePlan(ref, 0));
         const done = await commit().catch(commit);
         memory.fault = () => 'none';
         const { reader } = testWorkspace({ store: memory });
@@ -83,8 +64,10 @@ describe('I1 the generation of a route only grows', () => {
   it('and the same intent with other contents is not taken for a retry', async () => {
     const made = await scene();
     const { commitRoute } = createRoutingActivities(made);
-    await commitRoute(plan(made.ref, 0));
-    await expect(commitRoute(plan(made.ref, 0, { state: 'frozen' }))).rejects.toMatchObject({ code: 'STORE_CONFLICT' });
+    await commitRoute(routePlan(made.ref, 0));
+    await expect(commitRoute(routePlan(made.ref, 0, { state: 'frozen' }))).rejects.toMatchObject({
+      code: 'STORE_CONFLICT',
+    });
   });
 });
 
@@ -92,7 +75,7 @@ describe('the hint of newest generations', () => {
   it('is only a hint: readers find the newest route when it lags, lies, is torn or gone', async () => {
     const made = await scene();
     const { commitRoute } = createRoutingActivities(made);
-    for (let generation = 0; generation < 4; generation += 1) await commitRoute(plan(made.ref, generation));
+    for (let generation = 0; generation < 4; generation += 1) await commitRoute(routePlan(made.ref, generation));
     const newest = async (hint: string | null, known?: number): Promise<number | undefined> => {
       if (hint === null) made.memory.objects.delete(keys.routeIndex);
       else made.memory.objects.set(keys.routeIndex, Buffer.from(hint));
@@ -108,7 +91,7 @@ describe('the hint of newest generations', () => {
   it('costs a reader that knows nothing a handful of looks where it is too high, however many routes there are', async () => {
     const made = await scene();
     const { commitRoute } = createRoutingActivities(made);
-    for (let generation = 0; generation < 40; generation += 1) await commitRoute(plan(made.ref, generation));
+    for (let generation = 0; generation < 40; generation += 1) await commitRoute(routePlan(made.ref, generation));
     made.memory.objects.set(
       keys.routeIndex,
       Buffer.from(JSON.stringify({ generations: { [MODEL]: 999_999_999_999 } })),
@@ -132,9 +115,9 @@ describe('the hint of newest generations', () => {
       await change();
       return JSON.parse(Buffer.from(made.memory.objects.get(keys.routeIndex)!).toString());
     };
-    const first = plan(made.ref, 0);
+    const first = routePlan(made.ref, 0);
     expect(await hintAfter(7, () => commitRoute(first))).toEqual({ generations: { [MODEL]: 1, 'retail/demand': 3 } });
-    await commitRoute(plan(made.ref, 1));
+    await commitRoute(routePlan(made.ref, 1));
     // The retry of a commit that somebody else has followed since.
     expect(await hintAfter(2, () => commitRoute(first))).toEqual({ generations: { [MODEL]: 2, 'retail/demand': 3 } });
     const recovered = () => recoverDeployment({ model: MODEL });
@@ -156,8 +139,8 @@ describe('I7 a reader refuses a route', () => {
   ): Promise<string> {
     const made = await scene();
     const { commitRoute } = createRoutingActivities(made);
-    await commitRoute(plan(made.ref, 0));
-    await commitRoute(plan(made.ref, 1));
+    await commitRoute(routePlan(made.ref, 0));
+    await commitRoute(routePlan(made.ref, 1));
     await change(made);
     return testWorkspace({ store: made.memory, policy })
       .reader.newest(MODEL)
@@ -238,7 +221,7 @@ describe('I7 a reader refuses a route', () => {
 
   it('that was there and is gone', async () => {
     const made = await scene();
-    await createRoutingActivities(made).commitRoute(plan(made.ref, 0));
+    await createRoutingActivities(made).commitRoute(routePlan(made.ref, 0));
     made.memory.objects.delete(keys.route(MODEL, 1));
     await expect(testWorkspace({ store: made.memory }).reader.newest(MODEL, 1)).rejects.toMatchObject({
       code: 'AUDIT_BROKEN',
@@ -255,7 +238,7 @@ describe('I7 a commit of a route', () => {
       return 'none';
     };
     await createRoutingActivities(made).commitRoute(
-      plan(made.ref, 0, { reason: 'first release', actor: 'person:ana' }),
+      routePlan(made.ref, 0, { reason: 'first release', actor: 'person:ana' }),
     );
     expect(seen).toEqual(['audit', 'routes']);
     const route = (await made.reader.at(MODEL, 1))!.route;
@@ -270,15 +253,15 @@ describe('I7 a commit of a route', () => {
     const made = await scene();
     const { commitRoute } = createRoutingActivities(made);
     const pending = await publishRelease(made, { run: runId(2), approvers: [testKeys.ana] });
-    await commitRoute(plan(made.ref, 0));
-    const canary = plan(made.ref, 1, {
+    await commitRoute(routePlan(made.ref, 0));
+    const canary = routePlan(made.ref, 1, {
       arms: [
         { name: 'champion', release: made.ref, weight: 0.9 },
         { name: 'challenger', release: pending.ref, weight: 0.1 },
       ],
     });
     await expect(commitRoute(canary)).rejects.toMatchObject({ code: 'RELEASE_UNAPPROVED' });
-    const shadow = plan(made.ref, 1, {
+    const shadow = routePlan(made.ref, 1, {
       shadows: [{ name: 's', release: { ...made.ref, version: 9, digest: digestOf(Buffer.from('x')) }, sample: 1 }],
     });
     await expect(commitRoute(shadow)).rejects.toMatchObject({ code: 'NOT_FOUND' });

@@ -24,7 +24,7 @@ const train = (run: ToyRun) => activities(run).train(run);
 
 /** Kills the trainer of a work folder once a checkpoint is in the store; false when it was never seen. */
 async function killOnce(run: ToyRun, afterCheckpoints: number): Promise<boolean> {
-  for (let look = 0; look < 2_000; look += 1) {
+  for (const endMs = Date.now() + 50_000; Date.now() < endMs;) {
     await new Promise((resolve) => setTimeout(resolve, 5));
     const kept = await run.store.list(keys.checkpoints(run.request.model, run.request.run));
     if (kept.length < afterCheckpoints) continue;
@@ -108,16 +108,14 @@ describe('built-in training', () => {
     const seed = Number(process.env['CHAOS_SEED'] ?? Date.now() % 100_000);
     const after = 1 + (seed % 20);
     process.stdout.write(`kill after ${after} checkpoints (CHAOS_SEED=${seed})\n`);
-    const spec = toySpec({ trainer: { ...MLP, epochs: 60 } });
+    const spec = toySpec({ trainer: { ...MLP, epochs: 100 } });
     const undisturbed = await train(await toyRun(join(folder, 'calm'), spec, { rows: 20_000 }));
     const run = await toyRun(join(folder, 'killed'), spec, { rows: 20_000 });
-    const startedMs = Date.now();
     const [result, killed] = await Promise.all([train(run), killOnce(run, after)]);
     expect(killed).toBe(true);
     expect(result.onnx).toBe(undisturbed.onnx);
     expect(result.resumedFromEpoch).toBeGreaterThanOrEqual(after);
-    expect(Date.now() - startedMs).toBeLessThan(30_000);
-  });
+  }, 240_000);
 
   it('goes on where a dead worker stopped, and does without a checkpoint that was damaged', async () => {
     const spec = toySpec({ trainer: { ...MLP, epochs: 8 } });
