@@ -106,6 +106,12 @@ export const ERRORS = {
   TOOL_MISSING: kind(500, 6, false, 'Install what the message names; `slipway doctor` checks again.'),
   NOT_FOUND: kind(404, 7, false, 'Check the name; `slipway status` lists what exists.'),
   MODEL_UNKNOWN: kind(404, 7, false, 'Check the name; GET /v2/repository/index lists the models that are served.'),
+  MODEL_TOO_LARGE: kind(
+    507,
+    6,
+    false,
+    'Raise SLIPWAY_GATEWAY_MEMORY_MB where the machine has it, serve fewer models from this gateway, or shrink the model.',
+  ),
   MODEL_NOT_READY: kind(503, 6, true, 'The release is being loaded; try again shortly.'),
   REQUEST_INVALID: kind(
     400,
@@ -123,7 +129,22 @@ export const ERRORS = {
     false,
     'The model failed on this input; the request is counted as an error of its arm.',
   ),
+  UNAUTHENTICATED: kind(
+    401,
+    4,
+    false,
+    'Send an API key (`x-api-key`) or a token (`Authorization: Bearer`) that this gateway knows.',
+  ),
+  FORBIDDEN: kind(
+    403,
+    4,
+    false,
+    'Ask whoever runs the gateway for this model; `callers` in its file lists who may what.',
+  ),
+  RATE_LIMITED: kind(429, 6, true, 'Wait for the time in Retry-After, or ask for a larger quota.'),
   OVERLOADED: kind(503, 6, true, 'Try again after the time in Retry-After.'),
+  DEADLINE_EXCEEDED: kind(504, 6, true, 'Send it again with a longer `timeout`, or when less waits.'),
+  CANCELLED: kind(499, 6, true, 'The caller left before its answer; nobody reads this.'),
   INTERNAL: kind(500, 70, false, 'This is a defect of Slipway; report it with the message.'),
 } as const satisfies Record<string, ErrorKind>;
 
@@ -136,12 +157,16 @@ export function isErrorCode(text: string): text is ErrorCode {
 /** The one error class: what was wrong and where in `message`, what to do next from the catalogue. */
 export class SlipwayError extends Error {
   override readonly name = 'SlipwayError';
+  /** When another try is worthwhile; null where nobody can say. */
+  readonly retryAfterMs: number | null;
+
   constructor(
     readonly code: ErrorCode,
     message: string,
-    options?: { cause?: unknown },
+    options?: { cause?: unknown; retryAfterMs?: number },
   ) {
     super(message, options);
+    this.retryAfterMs = options?.retryAfterMs ?? null;
   }
 
   get kind(): ErrorKind {
