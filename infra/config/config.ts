@@ -30,7 +30,15 @@ export interface SlipwayConfig {
     readonly grpcPort: number | null;
     readonly pollMs: number;
     readonly threads: number;
+    /** Of the models that are open together. Absent: a share of the memory that the process may use. */
+    readonly memoryBytes?: number;
     readonly id: string;
+    /** Longest time that a request may take. */
+    readonly timeoutMs: number;
+    /** How long a request may have to wait for its turn, by measured speed, before it is refused as too many. */
+    readonly maxWaitMs: number;
+    /** Processes that share the port. */
+    readonly processes: number;
   };
   /** Largest size of the folder of local blob copies that workers and commands of this machine share. */
   readonly blobCacheBytes: number;
@@ -70,6 +78,9 @@ const environment = z.object({
     .string()
     .regex(/^[a-z0-9-]{1,48}$/)
     .default('gateway-1'),
+  SLIPWAY_GATEWAY_TIMEOUT_MS: z.coerce.number().int().min(1).max(600_000).default(30_000),
+  SLIPWAY_GATEWAY_MAX_WAIT_MS: z.coerce.number().int().min(1).max(600_000).default(250),
+  SLIPWAY_GATEWAY_PROCESSES: z.coerce.number().int().min(1).max(64).default(1),
   SLIPWAY_BLOB_CACHE_GIB: z.coerce.number().positive().default(20),
   SLIPWAY_TIMEOUT_DIVISOR: z.coerce.number().positive().default(1),
   SLIPWAY_METRICS_ADDRESS: z
@@ -108,7 +119,11 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       grpcPort: values.SLIPWAY_GATEWAY_GRPC_PORT ?? null,
       pollMs: values.SLIPWAY_GATEWAY_POLL_MS,
       threads: values.SLIPWAY_GATEWAY_THREADS,
+      ...(values.SLIPWAY_GATEWAY_MEMORY_MB ? { memoryBytes: values.SLIPWAY_GATEWAY_MEMORY_MB * 2 ** 20 } : {}),
       id: values.SLIPWAY_GATEWAY_ID,
+      timeoutMs: values.SLIPWAY_GATEWAY_TIMEOUT_MS,
+      maxWaitMs: values.SLIPWAY_GATEWAY_MAX_WAIT_MS,
+      processes: values.SLIPWAY_GATEWAY_PROCESSES,
     },
     blobCacheBytes: Math.round(values.SLIPWAY_BLOB_CACHE_GIB * 2 ** 30),
     timeoutDivisor: values.SLIPWAY_TIMEOUT_DIVISOR,

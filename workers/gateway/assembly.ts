@@ -21,7 +21,7 @@ import { RouteFollower } from './route-follower';
 import type { ServedModel } from './served-model';
 import { GatewayServer } from './server';
 
-const MAX_QUEUED_ROWS = 8_192;
+const MAX_QUEUED_ROWS = 16_384;
 const MAX_BACKGROUND_ROWS = 2_048;
 
 export type Put = (key: string, bytes: Uint8Array) => Promise<void>;
@@ -66,6 +66,7 @@ export function assemble(options: GatewayOptions): Parts {
   const records = assembleRecords(options, incarnation, put, problem);
   const executor = new Executor({
     threads: config.gateway.threads,
+    maxWaitMs: config.gateway.maxWaitMs,
     maxQueuedRows: MAX_QUEUED_ROWS,
     maxBackgroundRows: MAX_BACKGROUND_ROWS,
     onBatchSettled: () => service.batchSettled(),
@@ -156,6 +157,7 @@ function assembleService(
     log,
     limits,
     incarnation,
+    timeoutMs: config.gateway.timeoutMs,
     nowMs,
     commit: () => observations.commit(),
     onBreakerTripped: (served) => {

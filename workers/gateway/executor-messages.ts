@@ -26,4 +26,5 @@ export type ThreadRequest =
 /** A thread answers `load` and `run` in the order they came. */
 export type ThreadReply =
   | { readonly kind: 'loaded'; readonly session: number; readonly error: string | null }
-  | { readonly kind: 'ran'; readonly output: Float32Array | null; readonly error: string | null };
+  /** `ms`: what the inference itself took. */
+  | { readonly kind: 'ran'; readonly output: Float32Array | null; readonly ms: number; readonly error: string | null };

@@ -23,21 +23,38 @@ async function load(request: Extract<ThreadRequest, { kind: 'load' }>): Promise<
       executionMode: 'sequential',
       logSeverityLevel: 4,
     });
-    sessions.set(request.session, { session, inputs: request.inputs, fetches: [request.inputs.output] });
+    const loaded = { session, inputs: request.inputs, fetches: [request.inputs.output] };
+    await warm(loaded);
+    sessions.set(request.session, loaded);
     return { kind: 'loaded', session: request.session, error: null };
   } catch (error) {
     return { kind: 'loaded', session: request.session, error: (error as Error).message };
   }
 }
 
+/** The first inference allocates; no caller should wait for that. Whether the model likes zeros is not asked here. */
+async function warm({ session, inputs, fetches }: Loaded): Promise<void> {
+  const each = inputs.inputs.length;
+  const batch: PackedBatch = {
+    rows: 1,
+    floats: new Float32Array(each),
+    integers: new Float64Array(each),
+    booleans: new Uint8Array(each),
+    strings: new Array<string>(each).fill(''),
+  };
+  await session.run(toFeeds(batch, inputs), fetches).catch(() => undefined);
+}
+
 async function run(request: Extract<ThreadRequest, { kind: 'run' }>): Promise<ThreadReply> {
+  const startedMs = performance.now();
   try {
     const loaded = sessions.get(request.session);
     if (!loaded) throw new Error('the session is not loaded');
     const result = await loaded.session.run(toFeeds(request.batch, loaded.inputs), loaded.fetches);
-    return { kind: 'ran', output: toScores(result[loaded.inputs.output], request.batch.rows), error: null };
+    const output = toScores(result[loaded.inputs.output], request.batch.rows);
+    return { kind: 'ran', output, ms: performance.now() - startedMs, error: null };
   } catch (error) {
-    return { kind: 'ran', output: null, error: (error as Error).message };
+    return { kind: 'ran', output: null, ms: performance.now() - startedMs, error: (error as Error).message };
   }
 }
 

@@ -1,57 +1,92 @@
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { SlipwayError } from '../../workflows/domain/errors';
 import type { Signature } from '../../workflows/domain/release';
+import type { BatchLimits, Level } from './batch-queue';
+import { BACKGROUND, BatchQueue, NO_WAITING, NORMAL, type URGENT } from './batch-queue';
 import type { Batch, BatchItem } from './batching';
-import { BatchQueue, settleBatch } from './batching';
+import { settleBatch, sweepRunning } from './batching';
 import type { SessionInputs, ThreadReply } from './executor-messages';
-import { InferenceThread } from './inference-thread';
 import type { InputCounts } from './packing';
 import { countInputs, packBatch } from './packing';
+import { ThreadPool } from './thread-pool';
 
 export interface ExecutorOptions {
   readonly threads: number;
-  /** Rows that may wait before callers are told to come back later. */
+  /** Rows that may wait, of all sessions; one session may hold half of them. */
   readonly maxQueuedRows: number;
   /** Rows of paired and shadow work that may wait; more is dropped and counted. */
   readonly maxBackgroundRows: number;
+  /** How long what comes may have to wait at the measured speed before callers are told to come back later. */
+  readonly maxWaitMs?: number;
+  /** See ThreadPoolOptions. */
+  readonly copiesBytes?: number;
   /** Called once after the items of a batch were settled: counts are written down, then answers leave. */
   readonly onBatchSettled: () => void;
   readonly onThreadLost: (reason: string) => void;
+  /** Monotonic; deadlines of items are on it. */
+  readonly nowMs?: () => number;
 }
 
 interface Session {
-  readonly path: string;
   readonly inputs: SessionInputs;
   readonly counts: InputCounts;
 }
 
-/** ONNX Runtime sessions in a pool of threads of this process; every thread holds every session. */
+export const DEFAULT_MAX_WAIT_MS = 250;
+const DEFAULT_COPIES_BYTES = 1 << 30;
+/** A caller that was told to come back in less would meet the same queue. */
+const RETRY_AT_LEAST_MS = 1;
+/** So long after the last caller nobody is hurt when all threads open a session at once. */
+const CALM_AFTER_MS = 1_000;
+/** Timers may fire a little before their time. */
+const EARLY_MS = 0.5;
+
+/** ONNX Runtime sessions in a pool of threads of this process. */
 export class Executor {
+  readonly nowMs: () => number;
   private readonly queue = new BatchQueue();
-  private readonly threads: InferenceThread[];
+  private readonly pool: ThreadPool;
   private readonly sessions = new Map<number, Session>();
   /** Items of batches that failed, to be tried one by one so that a bad row does not fail its neighbours. */
   private readonly singles: Batch[] = [];
+  private readonly maxWaitMs: number;
   private nextSession = 1;
   private pumpScheduled = false;
   private closed = false;
+  private lastCallerMs = -Infinity;
+  private sweepAtMs = Infinity;
+  private sweepTimer: NodeJS.Timeout | null = null;
+  private holdTimer: NodeJS.Timeout | null = null;
   private readonly pump = (): void => this.dispatch();
+  private readonly canRun = (session: number): boolean => this.pool.freeFor(session) !== null;
 
   constructor(private readonly options: ExecutorOptions) {
-    this.threads = Array.from({ length: options.threads }, () => this.startThread());
+    this.nowMs = options.nowMs ?? (() => performance.now());
+    this.maxWaitMs = options.maxWaitMs ?? DEFAULT_MAX_WAIT_MS;
+    this.pool = new ThreadPool({
+      entry: join(__dirname, 'executor-thread.ts'),
+      threads: options.threads,
+      copiesBytes: options.copiesBytes ?? DEFAULT_COPIES_BYTES,
+      isCalm: () => this.nowMs() - this.lastCallerMs > CALM_AFTER_MS,
+      onRan: (batch, reply) => this.ran(batch, reply),
+      onLost: (batch, reason) => this.lost(batch, reason),
+      onFree: this.pump,
+      onTrouble: (reason) => options.onThreadLost(reason),
+    });
   }
 
-  /** Opens a model file in every thread. Throws MODEL_UNREADABLE. The number names the session until `unload`. */
-  async load(path: string, signature: Signature): Promise<number> {
+  /** Opens a model file. Throws MODEL_UNREADABLE. The number names the session until `unload`. */
+  async load(path: string, signature: Signature, limits: BatchLimits = NO_WAITING): Promise<number> {
     const id = this.nextSession++;
     const inputs: SessionInputs = {
       inputs: signature.inputs.map(({ name, datatype }) => ({ name, datatype })),
       output: signature.output.name,
     };
-    this.sessions.set(id, { path, inputs, counts: countInputs(inputs) });
-    const failures = await Promise.all(this.threads.map((thread) => thread.load(id, path, inputs)));
-    const failure = failures.find((error) => error !== null);
-    if (failure === undefined) return id;
+    this.sessions.set(id, { inputs, counts: countInputs(inputs) });
+    this.queue.open(id, limits);
+    const failure = await this.pool.open({ id, path, bytes: bytesOf(path), inputs });
+    if (failure === null) return id;
     this.unload(id);
     throw new SlipwayError('MODEL_UNREADABLE', `the model file does not open: ${failure}`);
   }
@@ -59,35 +94,38 @@ export class Executor {
   /** What still waits for the session is settled with an error; callers unload only what no request can reach. */
   unload(id: number): void {
     this.sessions.delete(id);
-    for (const item of this.queue.drain(id)) item.settle('the release was taken out', NO_SCORES, 0);
-    for (const thread of this.threads) thread.unload(id);
+    for (const item of this.queue.close(id)) item.settle('the release was taken out', NO_SCORES, 0);
+    this.pool.close(id);
   }
 
-  /** Queues rows for a session. False: too much waits already. */
-  submit(session: number, item: BatchItem): boolean {
-    if (this.closed || this.queue.foregroundRows >= this.options.maxQueuedRows) return false;
-    this.queue.push(session, item, false);
-    this.schedule();
-    return true;
+  /** Queues rows that a caller waits for. 0 when they were taken; else after how many milliseconds there would be room. */
+  submit(session: number, item: BatchItem, level: typeof URGENT | typeof NORMAL = NORMAL): number {
+    const nowMs = this.nowMs();
+    const retryMs = this.refusal(session, item, level, nowMs);
+    if (retryMs > 0) return retryMs;
+    this.lastCallerMs = nowMs;
+    if (item.deadlineMs < this.sweepAtMs) this.sweepAt(item.deadlineMs, nowMs);
+    this.push(session, item, level, nowMs);
+    return 0;
   }
 
   /** Queues rows that no caller waits for. False: dropped, since too much waits. */
   submitBackground(session: number, item: BatchItem): boolean {
     if (this.closed || this.queue.backgroundRows >= this.options.maxBackgroundRows) return false;
-    this.queue.push(session, item, true);
-    this.schedule();
+    this.push(session, item, BACKGROUND, this.nowMs());
     return true;
   }
 
-  /** Scores rows outside any request: self-tests and warm-up. Rejects with INFERENCE_FAILED. */
+  /** Scores rows outside any request: self-tests and warm-up, which are never too many. Rejects with INFERENCE_FAILED. */
   score(session: number, columns: BatchItem['columns'], rows: number): Promise<Float32Array> {
     return new Promise((resolve, reject) => {
       const settle = (error: string | null, scores: Float32Array, offset: number): void => {
         if (error === null) resolve(scores.slice(offset, offset + rows));
         else reject(new SlipwayError('INFERENCE_FAILED', error));
       };
-      if (!this.submit(session, { columns, rows, settle }))
-        reject(new SlipwayError('OVERLOADED', 'too many rows wait'));
+      if (this.closed) return reject(new SlipwayError('OVERLOADED', 'the gateway ends'));
+      const item = { columns, rows, deadlineMs: Infinity, isGone: false, settle, drop: () => undefined };
+      this.push(session, item, NORMAL, this.nowMs());
     });
   }
 
@@ -97,7 +135,29 @@ export class Executor {
 
   async close(): Promise<void> {
     this.closed = true;
-    await Promise.all(this.threads.map((thread) => thread.close()));
+    if (this.sweepTimer) clearTimeout(this.sweepTimer);
+    if (this.holdTimer) clearTimeout(this.holdTimer);
+    await this.pool.end();
+  }
+
+  /**
+   * 0, or how long until the queue has room. Whoever would wait longer than the limit, or than it can, is told at once: a queue that
+   * everybody times out in serves nobody. Where nothing of the session waits there is always room for one.
+   */
+  private refusal(session: number, item: BatchItem, level: typeof URGENT | typeof NORMAL, nowMs: number): number {
+    if (this.closed) return CALM_AFTER_MS;
+    const ownRows = this.queue.rowsOf(session, level);
+    if (ownRows === 0) return 0;
+    const { maxQueuedRows } = this.options;
+    const waitMs = this.queue.waitMs(session, level, this.pool.copiesOf(session));
+    const limitMs = Math.min(this.maxWaitMs, item.deadlineMs - nowMs);
+    const isFull = ownRows >= maxQueuedRows / 2 || this.queue.foregroundRows >= maxQueuedRows;
+    return isFull || waitMs > limitMs ? Math.max(RETRY_AT_LEAST_MS, waitMs) : 0;
+  }
+
+  private push(session: number, item: BatchItem, level: Level, nowMs: number): void {
+    if (!this.queue.push(session, item, level, nowMs)) return item.settle('the release was taken out', NO_SCORES, 0);
+    this.schedule();
   }
 
   /** After the current turn of the event loop, so that requests that arrived together go together. */
@@ -109,18 +169,38 @@ export class Executor {
 
   private dispatch(): void {
     this.pumpScheduled = false;
-    for (const thread of this.threads) {
-      if (thread.isBusy) continue;
-      const batch = this.singles.pop() ?? this.queue.next();
-      if (!batch) return;
-      this.run(thread, batch);
+    const nowMs = this.nowMs();
+    const dropped = this.queue.dropped;
+    while (this.pool.canRunMore) {
+      const batch = this.nextSingle() ?? this.queue.next(nowMs, this.canRun, this.pool.free);
+      if (!batch) break;
+      this.run(batch);
     }
+    if (this.queue.holdsUntilMs < Infinity) this.hold(this.queue.holdsUntilMs - nowMs);
+    if (this.queue.dropped > dropped) this.options.onBatchSettled();
   }
 
-  private run(thread: InferenceThread, batch: Batch): void {
+  private nextSingle(): Batch | null {
+    while (this.singles.length > 0) {
+      const at = this.singles.findIndex(({ session }) => !this.sessions.has(session) || this.canRun(session));
+      if (at < 0) return null;
+      const [single] = this.singles.splice(at, 1);
+      if (!single!.items[0]!.isGone) return single!;
+      single!.items[0]!.drop('gone', true);
+    }
+    return null;
+  }
+
+  private run(batch: Batch): void {
     const session = this.sessions.get(batch.session);
-    if (session) thread.run(batch, packBatch(batch, session.inputs, session.counts));
+    const thread = this.pool.freeFor(batch.session);
+    if (session && thread) this.pool.run(thread, batch, packBatch(batch, session.inputs, session.counts));
     else this.settle(batch, null, 'the release was taken out');
+  }
+
+  private ran(batch: Batch, reply: Extract<ThreadReply, { kind: 'ran' }>): void {
+    if (reply.output) this.queue.measured(batch.session, batch.rows, reply.ms);
+    this.settle(batch, reply.output, reply.error);
   }
 
   private settle(batch: Batch, output: Float32Array | null, error: string | null): void {
@@ -131,31 +211,42 @@ export class Executor {
     this.dispatch();
   }
 
-  private startThread(): InferenceThread {
-    return new InferenceThread(join(__dirname, 'executor-thread.ts'), {
-      onRan: (batch: Batch, reply: Extract<ThreadReply, { kind: 'ran' }>) =>
-        this.settle(batch, reply.output, reply.error),
-      onLost: (thread: InferenceThread, batch: Batch | null, reason: string) => this.replace(thread, batch, reason),
-    });
-  }
-
-  /** What a lost thread was working on is tried once more, item by item, here or in the thread that takes its place. */
-  private replace(lost: InferenceThread, batch: Batch | null, reason: string): void {
-    if (this.closed) return;
+  /** What a lost thread was working on is tried once more, item by item, by another or by the one that takes its place. */
+  private lost(batch: Batch | null, reason: string): void {
     this.options.onThreadLost(reason);
-    setTimeout(() => this.restart(lost), RESTART_AFTER_MS);
     if (batch) this.settle(batch, null, reason);
   }
 
-  private restart(lost: InferenceThread): void {
-    if (this.closed) return;
-    const fresh = this.startThread();
-    this.threads[this.threads.indexOf(lost)] = fresh;
-    for (const [id, session] of this.sessions) void fresh.load(id, session.path, session.inputs);
-    this.dispatch();
+  private sweepAt(atMs: number, nowMs: number): void {
+    if (this.sweepTimer) clearTimeout(this.sweepTimer);
+    this.sweepAtMs = atMs;
+    this.sweepTimer = setTimeout(() => this.sweep(), Math.max(1, atMs - nowMs + EARLY_MS));
+    this.sweepTimer.unref();
+  }
+
+  /** Callers hear of a passed deadline when it passes, whatever the model is busy with. */
+  private sweep(): void {
+    const nowMs = this.nowMs();
+    this.sweepTimer = null;
+    this.sweepAtMs = Infinity;
+    let earliestMs = this.queue.sweep(nowMs);
+    for (const batch of this.pool.batches) earliestMs = Math.min(earliestMs, sweepRunning(batch, nowMs));
+    if (earliestMs < Infinity) this.sweepAt(earliestMs, nowMs);
+    this.options.onBatchSettled();
+  }
+
+  private hold(forMs: number): void {
+    if (this.holdTimer) return;
+    this.holdTimer = setTimeout(() => {
+      this.holdTimer = null;
+      this.dispatch();
+    }, forMs);
   }
 }
 
-/** A thread that cannot start must not keep a core busy with trying. */
-const RESTART_AFTER_MS = 200;
+/** 0 for what cannot be read; opening it says why. */
+function bytesOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
 const NO_SCORES = new Float32Array(0);

@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../../workflows/domain/errors';
 import { SlipwayError } from '../../workflows/domain/errors';
-import type { BatchItem } from './batching';
+import { NORMAL } from './batch-queue';
+import type { BatchItem, DropReason } from './batching';
 import { toleratedRate } from './breaker';
 import type { Column } from './conversion';
 import type { InferenceContext, Reply } from './inference-context';
@@ -12,6 +13,7 @@ import type { V2Request } from './protocol';
 import { ShadowItem } from './shadow-item';
 import { problemOf } from './responses';
 import type { LoadedRelease, ServedModel } from './served-model';
+import { readLevel, readTimeoutMs } from './urgency';
 
 /**
  * One request from its arm to its answer. A class and not closures: this is the hot path. Where the challenger fails,
@@ -21,6 +23,8 @@ import type { LoadedRelease, ServedModel } from './served-model';
 export class InferCall implements BatchItem {
   columns: readonly Column[] = [];
   rows = 0;
+  deadlineMs = Infinity;
+  private level: ReturnType<typeof readLevel> = NORMAL;
   private inputs: DecodedInputs | null = null;
   private scores: Float32Array | null = null;
   private failure: SlipwayError | null = null;
@@ -42,8 +46,36 @@ export class InferCall implements BatchItem {
 
   /** Throws what the caller did wrong, and OVERLOADED. */
   start(): void {
+    const { executor, timeoutMs } = this.service.options;
+    const { timeout, priority } = this.request.parameters;
+    this.deadlineMs = executor.nowMs() + readTimeoutMs(timeout, timeoutMs);
+    this.level = readLevel(priority);
     this.isAssignedToChallenger = this.served.takesChallenger(this.key, this.startedMs);
     if (!this.isAssignedToChallenger || !this.tryChallenger()) this.tryChampion();
+  }
+
+  get isGone(): boolean {
+    return this.reply.isGone;
+  }
+
+  /**
+   * What only waited is no arm's error. An arm that was at work when the deadline passed is charged with it: a release that
+   * hangs must not look like one without traffic.
+   */
+  drop(reason: DropReason, begun: boolean): void {
+    const error =
+      reason === 'gone'
+        ? new SlipwayError('CANCELLED', 'the caller left before its turn')
+        : new SlipwayError(
+            'DEADLINE_EXCEEDED',
+            begun ? 'the deadline passed during inference' : 'the deadline passed before its turn',
+          );
+    const isCharged = reason === 'deadline' && begun;
+    if (!isCharged && this.challengerFailure === null)
+      return this.service.refuse(this.served, error, this.startedMs, this.reply);
+    if (isCharged && this.isOnChallenger) this.challengerFailure = error.code;
+    this.failure = error;
+    this.finish();
   }
 
   settle(error: string | null, scores: Float32Array, offset: number): void {
@@ -84,7 +116,7 @@ export class InferCall implements BatchItem {
       return false;
     }
     this.isOnChallenger = true;
-    if (!this.service.options.executor.submit(challenger.session, this)) throw overloaded();
+    this.submit(challenger);
     return true;
   }
 
@@ -92,7 +124,12 @@ export class InferCall implements BatchItem {
     const { champion } = this.served;
     this.isOnChallenger = false;
     this.take(champion.plan.decode(this.request));
-    if (!this.service.options.executor.submit(champion.session, this)) throw overloaded();
+    this.submit(champion);
+  }
+
+  private submit({ session }: LoadedRelease): void {
+    const retryMs = this.service.options.executor.submit(session, this, this.level);
+    if (retryMs > 0) throw overloaded(retryMs);
   }
 
   private fallBack(): void {
@@ -152,6 +189,7 @@ export class InferCall implements BatchItem {
     const isPaired = served.route.paired && other !== null && logged.scores !== null && served.mayTry(this.startedMs);
     if (isPaired) PairItem.start(this.service, logged, other, this.request, isNewKey);
     else this.service.options.log.add(logged);
+    if (this.failure?.code === 'DEADLINE_EXCEEDED') return;
     if (served.shadows.length > 0 && served.mayTry(this.startedMs))
       ShadowItem.startAll(this.service, logged, this.request);
   }

@@ -19,6 +19,8 @@ export interface Answer {
 
 /** Where an answer goes, in the form of the caller's protocol. One of the two is called, once. */
 export interface Reply {
+  /** The caller left: what waits for it is not inferred. */
+  readonly isGone: boolean;
   answer(answer: Answer): void;
   refuse(problem: Problem): void;
 }
@@ -32,6 +34,8 @@ export interface InferenceOptions {
   readonly log: PredictionSink;
   readonly limits: RequestLimits;
   readonly incarnation: string;
+  /** Longest time that a request may take; callers may ask for less (`timeout`). */
+  readonly timeoutMs: number;
   /** Monotonic: latencies and leases are counted on it. */
   readonly nowMs: () => number;
   /** Writes the counts of answered requests down. */
@@ -42,12 +46,15 @@ export interface InferenceOptions {
 /** What one request needs of the service that it runs in. */
 export interface InferenceContext {
   readonly options: InferenceOptions;
+  /** Tells the caller a problem that no arm is charged with. */
+  refuse(served: ServedModel, error: unknown, startedMs: number, reply: Reply): void;
   /** `answer` is called once the counts of the request are written. */
   answerAfterCommit(call: { answer(): void }): void;
   /** Work that goes on after its caller was answered: paired and shadow scores. */
   track(work: Promise<void>): void;
 }
 
-export function overloaded(): SlipwayError {
-  return new SlipwayError('OVERLOADED', 'too many requests wait for inference');
+/** `retryMs`: when the queue will have room, at the measured speed. */
+export function overloaded(retryMs: number): SlipwayError {
+  return new SlipwayError('OVERLOADED', 'too many requests wait for inference', { retryAfterMs: retryMs });
 }

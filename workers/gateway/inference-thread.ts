@@ -4,8 +4,10 @@ import type { PackedBatch, SessionInputs, ThreadReply, ThreadRequest } from './e
 
 export interface ThreadEvents {
   onRan(batch: Batch, reply: Extract<ThreadReply, { kind: 'ran' }>): void;
-  /** The thread is gone; `batch` is what it was working on. */
-  onLost(thread: InferenceThread, batch: Batch | null, reason: string): void;
+  /** `error` is what was wrong with the file; null when the session is open. */
+  onOpened(session: number, error: string | null): void;
+  /** The thread is gone; `batch` is what it was working on. What it was opening was told before. */
+  onLost(batch: Batch | null, reason: string): void;
 }
 
 /** Options that let a thread of ours run from its TypeScript source. */
@@ -14,7 +16,8 @@ export const THREAD_EXEC_ARGV = ['--require', require.resolve('tsx/cjs')];
 /** The main thread's side of one inference thread: one batch at a time, so that batches grow while it is busy. */
 export class InferenceThread {
   private readonly worker: Worker;
-  private readonly loads = new Map<number, (error: string | null) => void>();
+  private readonly opened = new Set<number>();
+  private opening: number | null = null;
   private running: Batch | null = null;
   private ended = false;
 
@@ -28,22 +31,40 @@ export class InferenceThread {
     this.worker.on('exit', (code) => this.lose(`the thread ended with code ${code}`));
   }
 
-  /** A thread that is gone takes nothing either. */
+  /** At work, opening a session, or gone. */
   get isBusy(): boolean {
-    return this.running !== null || this.ended;
+    return this.running !== null || this.opening !== null || this.ended;
   }
 
-  /** Null when the session is open, else what was wrong. */
-  load(session: number, path: string, inputs: SessionInputs): Promise<string | null> {
-    if (this.ended) return Promise.resolve('the inference thread is being started again');
-    return new Promise((resolve) => {
-      this.loads.set(session, resolve);
-      this.post({ kind: 'load', session, path, inputs });
-    });
+  /** Has sessions and is not opening another, so that callers can count on it. */
+  get isServing(): boolean {
+    return this.opened.size > 0 && this.opening === null && !this.ended;
+  }
+
+  get isEmpty(): boolean {
+    return this.opened.size === 0 && this.opening === null && !this.ended;
+  }
+
+  get batch(): Batch | null {
+    return this.running;
+  }
+
+  get sessions(): Iterable<number> {
+    return this.opened;
+  }
+
+  has(session: number): boolean {
+    return this.opened.has(session);
+  }
+
+  /** Only while it is not busy. Told by `onOpened`. */
+  load({ id, path, inputs }: { readonly id: number; readonly path: string; readonly inputs: SessionInputs }): void {
+    this.opening = id;
+    this.post({ kind: 'load', session: id, path, inputs });
   }
 
   unload(session: number): void {
-    this.post({ kind: 'unload', session });
+    if (this.opened.delete(session)) this.post({ kind: 'unload', session });
   }
 
   run(batch: Batch, packed: PackedBatch): void {
@@ -61,10 +82,11 @@ export class InferenceThread {
   }
 
   private receive(reply: ThreadReply): void {
+    if (this.ended) return;
     if (reply.kind === 'loaded') {
-      this.loads.get(reply.session)?.(reply.error);
-      this.loads.delete(reply.session);
-      return;
+      this.opening = null;
+      if (reply.error === null) this.opened.add(reply.session);
+      return this.events.onOpened(reply.session, reply.error);
     }
     const batch = this.running!;
     this.running = null;
@@ -74,10 +96,10 @@ export class InferenceThread {
   private lose(reason: string): void {
     if (this.ended) return;
     this.ended = true;
-    const batch = this.running;
+    const [batch, opening] = [this.running, this.opening];
     this.running = null;
-    for (const resolve of this.loads.values()) resolve(reason);
-    this.loads.clear();
-    this.events.onLost(this, batch, reason);
+    this.opening = null;
+    if (opening !== null) this.events.onOpened(opening, reason);
+    this.events.onLost(batch, reason);
   }
 }

@@ -34,6 +34,7 @@ export interface LocalModel {
   close(): Promise<void>;
 }
 
+const TIMEOUT_MS = 30_000;
 const NONE: Digest = `sha256:${'0'.repeat(64)}`;
 
 /**
@@ -100,6 +101,7 @@ async function localService(): Promise<LocalService> {
     log: { add: () => undefined },
     limits: DEFAULT_LIMITS,
     incarnation,
+    timeoutMs: TIMEOUT_MS,
     nowMs: () => performance.now(),
     commit: () => observations.commit(),
     onBreakerTripped: () => undefined,

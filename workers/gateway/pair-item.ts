@@ -10,6 +10,9 @@ import type { LoadedRelease } from './served-model';
  * counted as dropped; a failure of it is no error of its arm, since no caller was given to that arm.
  */
 export class PairItem implements BatchItem {
+  readonly deadlineMs = Infinity;
+  readonly isGone = false;
+
   private constructor(
     private readonly service: InferenceContext,
     private readonly logged: LoggedRequest,
@@ -43,6 +46,10 @@ export class PairItem implements BatchItem {
     if (executor.submitBackground(other.session, item)) return service.track(work);
     metrics.countComparison(model, 'pair', 'dropped');
     log.add(logged);
+  }
+
+  drop(): void {
+    this.done();
   }
 
   settle(error: string | null, scores: Float32Array, offset: number): void {

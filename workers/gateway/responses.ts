@@ -56,7 +56,7 @@ export function problemOf(error: unknown): Problem {
     message: known.message,
     advice,
     status: http,
-    retryAfterSeconds: http === 503 || http === 429 ? 1 : null,
+    retryAfterSeconds: http === 503 || http === 429 ? Math.max(1, Math.ceil((known.retryAfterMs ?? 0) / 1_000)) : null,
   };
 }
 

@@ -9,6 +9,9 @@ import type { LoadedShadow } from './served-model';
 
 /** A mirrored request: scored off the caller's path by a release that serves nobody, and logged beside what was answered. */
 export class ShadowItem implements BatchItem {
+  readonly deadlineMs = Infinity;
+  readonly isGone = false;
+
   private constructor(
     private readonly context: InferenceContext,
     private readonly logged: LoggedRequest,
@@ -48,6 +51,10 @@ export class ShadowItem implements BatchItem {
     const item = new ShadowItem(context, answered, shadow, inputs, inputs.columns, inputs.rows, done);
     if (executor.submitBackground(shadow.release.session, item)) context.track(work);
     else metrics.countComparison(model, 'shadow', 'dropped');
+  }
+
+  drop(): void {
+    this.done();
   }
 
   settle(error: string | null, scores: Float32Array, offset: number): void {

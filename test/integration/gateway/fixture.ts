@@ -150,8 +150,13 @@ export class GatewayFixture {
       trust = this.workspace.trust,
       ...rest
     } = changes;
-    const gateway = { host: '127.0.0.1', port: 0, grpcPort, pollMs, threads, id: 'gateway-1' };
-    const config = { home: this.home, gateway };
+    const config = {
+      home: this.home,
+      gateway: {
+        ...{ host: '127.0.0.1', port: 0, grpcPort, pollMs, threads, id: 'gateway-1' },
+        ...{ timeoutMs: 30_000, maxWaitMs: 250, processes: 1 },
+      },
+    };
     const blobs = createBlobStore(store, join(cacheFolder(config), 'blobs'));
     const { audit } = testWorkspace({ store });
     const ports = {

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
+import type { BatchItem } from '../../../workers/gateway/batching';
 import { Executor } from '../../../workers/gateway/executor';
 import { serveLocalModel } from '../../../workers/gateway/local-model';
 import { GatewayFixture, inferBody, post, ready, until } from './fixture';
@@ -51,7 +52,7 @@ describe('the executor', () => {
     const model = linearModel(2, 0);
     const executor = start(1);
     const session = await executor.load(modelFile(model), model.signature);
-    const { threads } = executor as unknown as { threads: { worker: Worker }[] };
+    const { threads } = (executor as unknown as { pool: { threads: { worker: Worker }[] } }).pool;
     const asked = Array.from({ length: 300 }, (_, index) => executor.score(session, [[index]], 1));
     await threads[0]!.worker.terminate();
     expect((await Promise.all(asked)).map((scores) => scores[0])).toEqual(
@@ -68,9 +69,21 @@ describe('the executor', () => {
     const model = linearModel(2, 0);
     const session = await executor.load(modelFile(model), model.signature);
     const rows = 1_000;
-    const first = executor.score(session, [Array<number>(rows).fill(1)], rows);
-    await expect(executor.score(session, [[1]], 1)).rejects.toMatchObject({ code: 'OVERLOADED' });
-    expect((await first)[999]).toBe(2);
+    const scores: (number | undefined)[] = [];
+    const item = (): BatchItem => ({
+      columns: [Array<number>(rows).fill(1)],
+      rows,
+      deadlineMs: Infinity,
+      isGone: false,
+      settle: (_error, output, offset) => void scores.push(output[offset + rows - 1]),
+      drop: () => undefined,
+    });
+    expect(executor.submit(session, item())).toBe(0);
+    expect(executor.submit(session, item())).toBeGreaterThan(0);
+    await until(() => scores.length > 0, 'the first is scored');
+    expect(executor.submit(session, item())).toBe(0);
+    await until(() => scores.length > 1, 'there is room again');
+    expect(scores).toEqual([2, 2]);
   });
 });
 
