@@ -1,55 +1,81 @@
 import type { IncomingMessage } from 'node:http';
 import { SlipwayError } from '../../workflows/domain/errors';
 
-/** The whole body as text, or a SlipwayError: REQUEST_TOO_LARGE at once, whatever Content-Length claims. Called back once. */
-export function readBody(
-  message: IncomingMessage,
-  maxBytes: number,
-  done: (error: SlipwayError | null, text: string) => void,
-): void {
-  const declared = Number(message.headers['content-length'] ?? 0);
-  if (declared > maxBytes)
-    return done(new SlipwayError('REQUEST_TOO_LARGE', `the body has ${declared} bytes; at most ${maxBytes}`), '');
-  new BodyReader(message, maxBytes, done).start();
+const NOTHING = Buffer.alloc(0);
+
+/** Who waits for a body. */
+export interface BodyTaker {
+  /** Called once: with the whole body, or with REQUEST_TOO_LARGE at once, whatever Content-Length claims. */
+  takeBody(error: SlipwayError | null, bytes: Buffer): void;
 }
+
+/** Reads the body of a request. */
+export function readBody(message: IncomingMessage, maxBytes: number, taker: BodyTaker): void {
+  const declared = message.headers['content-length'];
+  if (declared !== undefined && Number(declared) > maxBytes) {
+    message.resume();
+    return taker.takeBody(
+      new SlipwayError('REQUEST_TOO_LARGE', `the body has ${declared} bytes; at most ${maxBytes}`),
+      NOTHING,
+    );
+  }
+  new BodyReader(message, maxBytes, taker).start();
+}
+
+const FIRST_BYTES = 16_384;
 
 class BodyReader {
   private first: Buffer | null = null;
-  private rest: Buffer[] | null = null;
+  /** Where a body that came in several pieces grows. Pieces are not kept: a sender can make one of every byte. */
+  private whole: Buffer | null = null;
   private bytes = 0;
   private isDone = false;
 
   constructor(
     private readonly message: IncomingMessage,
     private readonly maxBytes: number,
-    private readonly done: (error: SlipwayError | null, text: string) => void,
+    private readonly taker: BodyTaker,
   ) {}
 
   start(): void {
     this.message.on('data', (chunk: Buffer) => this.take(chunk));
     this.message.on('end', () => this.end());
-    this.message.on('error', () => this.finish(new SlipwayError('REQUEST_INVALID', 'the request ended early')));
+    this.message.on('error', () =>
+      this.finish(new SlipwayError('REQUEST_INVALID', 'the request ended early'), NOTHING),
+    );
   }
 
   private take(chunk: Buffer): void {
     if (this.isDone) return;
+    const before = this.bytes;
     this.bytes += chunk.length;
     if (this.bytes > this.maxBytes)
-      return this.finish(new SlipwayError('REQUEST_TOO_LARGE', `the body has more than ${this.maxBytes} bytes`));
+      return this.finish(
+        new SlipwayError('REQUEST_TOO_LARGE', `the body has more than ${this.maxBytes} bytes`),
+        NOTHING,
+      );
     if (this.first === null) this.first = chunk;
-    else (this.rest ??= []).push(chunk);
+    else this.append(chunk, before);
+  }
+
+  private append(chunk: Buffer, before: number): void {
+    if (this.whole === null || this.bytes > this.whole.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, this.bytes * 2));
+      (this.whole ?? this.first!).copy(larger, 0, 0, before);
+      this.whole = larger;
+    }
+    chunk.copy(this.whole, before);
   }
 
   private end(): void {
-    if (this.isDone) return;
-    this.isDone = true;
-    const whole = this.rest ? Buffer.concat([this.first!, ...this.rest]) : this.first;
-    this.done(null, whole ? whole.toString('utf8') : '');
+    this.finish(null, this.whole === null ? (this.first ?? NOTHING) : this.whole.subarray(0, this.bytes));
   }
 
-  private finish(error: SlipwayError): void {
+  private finish(error: SlipwayError | null, body: Buffer): void {
     if (this.isDone) return;
     this.isDone = true;
-    this.done(error, '');
+    this.first = null;
+    this.whole = null;
+    this.taker.takeBody(error, body);
   }
 }

@@ -19,25 +19,43 @@ export interface V2Request {
 
 /** What one request may cost before anything is computed. */
 export interface RequestLimits {
+  /** Of a body as it came, and as it was before compression. */
   readonly bodyBytes: number;
+  /** A compressed body may become so many times larger. */
+  readonly compressionRatio: number;
   readonly rows: number;
   readonly inputs: number;
+  /** Lists and objects of a JSON body inside each other, and all its values together; looked at in long bodies only. */
+  readonly nesting: number;
+  readonly elements: number;
   readonly stringLength: number;
   readonly idLength: number;
+  readonly headers: number;
 }
 
 export const DEFAULT_LIMITS: RequestLimits = {
   bodyBytes: 8 << 20,
+  compressionRatio: 200,
   rows: 4_096,
   inputs: 1_024,
+  nesting: 32,
+  elements: 1_048_576,
   stringLength: 4_096,
   idLength: 256,
+  headers: 128,
 };
 
-const NO_PARAMETERS: Readonly<Record<string, unknown>> = Object.freeze({});
+type Json = Readonly<Record<string, unknown>>;
+
+const NO_PARAMETERS: Json = Object.freeze({});
 
 /** Reads the JSON form of an inference request. Throws REQUEST_INVALID that names the member, or REQUEST_TOO_LARGE. */
 export function parseInferRequest(text: string, limits: RequestLimits): V2Request {
+  return readInferRequest(parseJsonObject(text), limits);
+}
+
+/** Throws REQUEST_INVALID where it is none. */
+export function parseJsonObject(text: string): Json {
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -45,16 +63,27 @@ export function parseInferRequest(text: string, limits: RequestLimits): V2Reques
     throw invalid(`the body is not JSON: ${(error as Error).message.slice(0, 120)}`);
   }
   if (!isObject(body)) throw invalid('the body must be a JSON object');
-  const inputs = body.inputs;
-  if (!Array.isArray(inputs)) throw invalid('`inputs` must be a list of tensors');
-  if (inputs.length > limits.inputs) throw tooLarge(`${inputs.length} inputs; at most ${limits.inputs}`);
-  for (let at = 0; at < inputs.length; at += 1) checkTensor(inputs[at], at);
+  return body;
+}
+
+/** A parsed body whose tensors all have their `data`. Throws REQUEST_INVALID that names the member, or REQUEST_TOO_LARGE. */
+export function readInferRequest(body: Json, limits: RequestLimits): V2Request {
+  const inputs = readTensorHeads(body.inputs, limits);
+  for (let at = 0; at < inputs.length; at += 1) checkData(inputs[at]!, at);
   return {
     id: readId(body.id, limits),
     parameters: readParameters(body.parameters),
-    inputs: inputs as V2Tensor[],
+    inputs: inputs as unknown as V2Tensor[],
     outputs: readOutputs(body.outputs),
   };
+}
+
+/** `inputs` with name, datatype and shape of each checked, data not. */
+export function readTensorHeads(inputs: unknown, limits: RequestLimits): Json[] {
+  if (!Array.isArray(inputs)) throw invalid('`inputs` must be a list of tensors');
+  if (inputs.length > limits.inputs) throw tooLarge(`${inputs.length} inputs; at most ${limits.inputs}`);
+  for (let at = 0; at < inputs.length; at += 1) checkTensor(inputs[at], at);
+  return inputs as Json[];
 }
 
 function checkTensor(tensor: unknown, at: number): void {
@@ -62,28 +91,39 @@ function checkTensor(tensor: unknown, at: number): void {
   if (typeof tensor.name !== 'string') throw invalid(`inputs[${at}].name must be a string`);
   if (typeof tensor.datatype !== 'string') throw invalid(`inputs[${at}].datatype must be a string`);
   if (!Array.isArray(tensor.shape)) throw invalid(`inputs[${at}].shape must be a list of integers`);
-  if (!Array.isArray(tensor.data)) throw invalid(`inputs[${at}].data must be a list`);
 }
 
-function readId(id: unknown, limits: RequestLimits): string | null {
+function checkData(tensor: Json, at: number): void {
+  if (Array.isArray(tensor.data)) return;
+  const { parameters } = tensor;
+  if (isObject(parameters) && parameters.binary_data_size !== undefined)
+    throw invalid(`inputs[${at}] is binary, but the request has no Inference-Header-Content-Length`);
+  if (isObject(parameters) && parameters.shared_memory_region !== undefined)
+    throw invalid(`inputs[${at}] is in shared memory, which this server does not read`);
+  throw invalid(`inputs[${at}].data must be a list`);
+}
+
+export function readId(id: unknown, limits: RequestLimits): string | null {
   if (id === undefined || id === null || id === '') return null;
   if (typeof id !== 'string') throw invalid('`id` must be a string');
   if (id.length > limits.idLength) throw tooLarge(`\`id\` has ${id.length} characters; at most ${limits.idLength}`);
   return id;
 }
 
-function readParameters(parameters: unknown): Readonly<Record<string, unknown>> {
+export function readParameters(parameters: unknown): Json {
   if (parameters === undefined || parameters === null) return NO_PARAMETERS;
   if (!isObject(parameters)) throw invalid('`parameters` must be an object');
   return parameters;
 }
 
-function readOutputs(outputs: unknown): readonly string[] | null {
+export function readOutputs(outputs: unknown): readonly string[] | null {
   if (outputs === undefined || outputs === null) return null;
   if (!Array.isArray(outputs)) throw invalid('`outputs` must be a list');
   if (outputs.length === 0) return null;
   return outputs.map((output: unknown, at) => {
     if (!isObject(output) || typeof output.name !== 'string') throw invalid(`outputs[${at}].name must be a string`);
+    if (isObject(output.parameters) && output.parameters.classification !== undefined)
+      throw invalid(`outputs[${at}]: this server gives no classification; its output is the score`);
     return output.name;
   });
 }

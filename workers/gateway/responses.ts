@@ -4,33 +4,59 @@ import type { ArmName } from '../../workflows/domain/route';
 import type { Answer } from './inference-context';
 import type { LoadedRelease } from './served-model';
 
-const heads = new WeakMap<LoadedRelease, Map<string, string>>();
-
-/** The V2 answer to an inference; every part that only depends on release and generation is kept. */
-export function encodeAnswer({ release, arm, generation, requestId, scores }: Answer): string {
-  let data = String(scores[0]!);
-  for (let row = 1; row < scores.length; row += 1) data += `,${scores[row]!}`;
-  return `${answerHead(release, arm, generation)}${scores.length},1],"data":[${data}]}],"id":${JSON.stringify(requestId)}}`;
+/** The parts of an answer that only depend on release, arm and generation. */
+interface Heads {
+  /** V2, to where the number of rows comes. */
+  readonly v2: string;
+  /** V1, all but predictions and id. */
+  readonly v1: string;
 }
 
-function answerHead(release: LoadedRelease, arm: ArmName, generation: number): string {
-  let known = heads.get(release);
-  if (!known) heads.set(release, (known = new Map<string, string>()));
+const known = new WeakMap<LoadedRelease, Map<string, Heads>>();
+
+/** The V2 answer to an inference. */
+export function encodeAnswer({ release, arm, generation, requestId, scores }: Answer): string {
+  return `${answerHead(release, arm, generation)}${scores.length},1],"data":[${listScores(scores)}]}],"id":${JSON.stringify(requestId)}}`;
+}
+
+/** The V1 answer: `predictions`, and what V2 says beside its outputs. */
+export function encodePredictions({ release, arm, generation, requestId, scores }: Answer): string {
+  return `{"predictions":[${listScores(scores)}],"id":${JSON.stringify(requestId)},${headsOf(release, arm, generation).v1}`;
+}
+
+/** Everything before the number of rows of the one output. */
+export function answerHead(release: LoadedRelease, arm: ArmName, generation: number): string {
+  return headsOf(release, arm, generation).v2;
+}
+
+function listScores(scores: Float32Array): string {
+  let data = String(scores[0]!);
+  for (let row = 1; row < scores.length; row += 1) data += `,${scores[row]!}`;
+  return data;
+}
+
+function headsOf(release: LoadedRelease, arm: ArmName, generation: number): Heads {
+  let ofRelease = known.get(release);
+  if (!ofRelease) known.set(release, (ofRelease = new Map<string, Heads>()));
   const name = `${arm} ${generation}`;
-  let head = known.get(name);
-  if (head === undefined) {
-    const { ref, manifest } = release;
-    const about = JSON.stringify({
-      model_name: ref.model,
-      model_version: String(ref.version),
-      parameters: { generation, arm, release: ref.digest },
-    });
-    head = `${about.slice(0, -1)},"outputs":[{"name":${JSON.stringify(manifest.signature.output.name)},"datatype":"FP32","shape":[`;
+  let heads = ofRelease.get(name);
+  if (heads === undefined) {
+    heads = makeHeads(release, arm, generation);
     // A release sees many generations; only the newest answers.
-    if (known.size > 8) known.clear();
-    known.set(name, head);
+    if (ofRelease.size > 8) ofRelease.clear();
+    ofRelease.set(name, heads);
   }
-  return head;
+  return heads;
+}
+
+function makeHeads({ ref, manifest }: LoadedRelease, arm: ArmName, generation: number): Heads {
+  const model_version = String(ref.version);
+  const parameters = { generation, arm, release: ref.digest };
+  const output = JSON.stringify(manifest.signature.output.name);
+  return {
+    v2: `${JSON.stringify({ model_name: ref.model, model_version, parameters }).slice(0, -1)},"outputs":[{"name":${output},"datatype":"FP32","shape":[`,
+    v1: JSON.stringify({ model_version, parameters }).slice(1),
+  };
 }
 
 /** What a caller is told that gets no scores. */
@@ -56,7 +82,7 @@ export function problemOf(error: unknown): Problem {
     message: known.message,
     advice,
     status: http,
-    retryAfterSeconds: http === 503 || http === 429 ? Math.max(1, Math.ceil((known.retryAfterMs ?? 0) / 1_000)) : null,
+    retryAfterSeconds: http === 503 || http === 429 ? 1 : null,
   };
 }
 

@@ -2,50 +2,63 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SlipwayError } from '../../workflows/domain/errors';
-import type { ModelName } from '../../workflows/domain/names';
-import { readBody } from './http-body';
-import type { InferenceService } from './inference';
-import type { Answer, Reply } from './inference-context';
-import { indexRow, modelMetadata, SERVER_METADATA } from './metadata';
-import { UNKNOWN_MODEL } from './metrics';
-import type { Target } from './paths';
-import { parsePath } from './paths';
-import { parseInferRequest } from './protocol';
-import type { Problem } from './responses';
-import { encodeAnswer, encodeProblem, problemOf } from './responses';
-import type { ServedModel } from './served-model';
+import { HttpReply } from './http/http-reply';
+import { InferExchange } from './http/infer-exchange';
+import type { PageParts } from './http/pages';
+import { answerPage } from './http/pages';
+import { PredictExchange } from './http/predict-exchange';
+import { refuseRaw } from './http/raw-refusal';
+import { Paths } from './paths';
+import { problemOf } from './responses';
 
-export interface ServerOptions {
+export interface ServerOptions extends PageParts {
   readonly host: string;
   readonly port: number;
-  readonly service: InferenceService;
-  readonly served: (model: ModelName) => ServedModel | undefined;
-  readonly allServed: () => readonly ServedModel[];
-  /** Known by a route, but no release of it is open yet: why. */
-  readonly notReady: (model: ModelName) => string | null;
-  readonly isReady: () => boolean;
+  readonly timeouts?: Partial<ServerTimeouts>;
 }
 
-const HEADERS_TIMEOUT_MS = 10_000;
-const BODY_TIMEOUT_MS = 30_000;
-const KEEP_ALIVE_MS = 65_000;
+/** What callers may take, milliseconds. */
+export interface ServerTimeouts {
+  /** For all headers. */
+  readonly headersMs: number;
+  /** For the whole request. */
+  readonly requestMs: number;
+  readonly keepAliveMs: number;
+}
+
+const TIMEOUTS: ServerTimeouts = { headersMs: 10_000, requestMs: 30_000, keepAliveMs: 65_000 };
+/** How often node:http looks for requests that are late; its own 30 s would be added to each limit. */
+const LATENESS_SWEEP_MS = 1_000;
+const HEADER_BYTES = 16_384;
 const DRAIN_SWEEP_MS = 50;
 /** Callers that never finish sending or reading. */
 const DRAIN_LIMIT_MS = 20_000;
 
-/** V2 over HTTP on node:http, which costs the least of what Node has. */
+/** V2 and V1 over HTTP on node:http, which costs the least of what Node has. */
 export class GatewayServer {
   private readonly server: Server;
+  private readonly paths = new Paths();
+  private readonly pages: PageParts;
+  private readonly headerLimit: number;
   private isDraining = false;
 
   constructor(private readonly options: ServerOptions) {
-    this.server = createServer((message, response) => this.handle(message, response));
-    this.server.headersTimeout = HEADERS_TIMEOUT_MS;
-    this.server.requestTimeout = BODY_TIMEOUT_MS;
-    this.server.keepAliveTimeout = KEEP_ALIVE_MS;
-    this.server.on('clientError', (_error, socket) => {
-      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-    });
+    const { headersMs, requestMs, keepAliveMs } = { ...TIMEOUTS, ...options.timeouts };
+    this.pages = { ...options, isReady: () => options.isReady() && !this.isDraining };
+    this.headerLimit = options.service.options.limits.headers;
+    this.server = createServer(
+      {
+        headersTimeout: headersMs,
+        requestTimeout: requestMs,
+        keepAliveTimeout: keepAliveMs,
+        maxHeaderSize: HEADER_BYTES,
+        connectionsCheckingInterval: Math.min(LATENESS_SWEEP_MS, headersMs),
+      },
+      (message, response) => this.handle(message, response),
+    );
+    // One more than the limit, so that too many are seen: node:http leaves the others out without a word.
+    this.server.maxHeadersCount = this.headerLimit + 1;
+    this.server.on('clientError', refuseRaw);
   }
 
   /** Resolves with the address it listens on. Rejects with PORT_TAKEN. */
@@ -79,115 +92,21 @@ export class GatewayServer {
 
   private handle(message: IncomingMessage, response: ServerResponse): void {
     if (this.isDraining) response.setHeader('Connection', 'close');
-    const target = parsePath(message.url ?? '/');
-    const reply = new HttpReply(response);
-    if (target?.kind === 'infer' && message.method === 'POST')
-      return this.infer(target.model, target.version, message, reply);
+    const target = this.paths.find(message.url ?? '/');
+    if (message.rawHeaders.length > this.headerLimit * 2) return this.refuseHeaders(message, response);
+    if (message.method === 'POST' && target !== null) {
+      if (target.kind === 'infer') return new InferExchange(this.options, target, message, response).start();
+      if (target.kind === 'predict') return new PredictExchange(this.options, target, message, response).start();
+    }
+    const reply = new HttpReply(message, response);
+    // A body that nobody asked for; what a page reads itself, it reads before this runs dry.
+    if (target?.kind !== 'index') message.resume();
+    answerPage(this.pages, target, message, response, reply).catch((error: unknown) => reply.refuse(problemOf(error)));
+  }
+
+  private refuseHeaders(message: IncomingMessage, response: ServerResponse): void {
     message.resume();
-    this.answer(target, message, response, reply).catch((error: unknown) => reply.refuse(problemOf(error)));
-  }
-
-  private infer(model: ModelName, version: string | null, message: IncomingMessage, reply: HttpReply): void {
-    const { service } = this.options;
-    readBody(message, service.options.limits.bodyBytes, (error, body) => {
-      // Not before: a body may take half a minute, and what served at its beginning may be taken back by now (invariant I4).
-      const served = this.options.served(model);
-      if (served && !error && version === null)
-        return service.infer(served, () => parseInferRequest(body, service.options.limits), message.headers, reply);
-      if (error?.code === 'REQUEST_TOO_LARGE') reply.closeAfter();
-      const problem = problemOf(
-        error ??
-          (served
-            ? new SlipwayError('REQUEST_INVALID', 'the route chooses the version; leave /versions/… out')
-            : this.unknown(model)),
-      );
-      reply.refuse(problem);
-      service.options.metrics.countRequest(served ? model : UNKNOWN_MODEL, 'none', problem.code, 0);
-    });
-  }
-
-  private async answer(
-    target: Target | null,
-    message: IncomingMessage,
-    response: ServerResponse,
-    reply: HttpReply,
-  ): Promise<void> {
-    if (!target) throw new SlipwayError('NOT_FOUND', `there is nothing at this path`);
-    const allowed = target.kind === 'infer' ? ['POST'] : target.kind === 'index' ? ['GET', 'POST'] : ['GET', 'HEAD'];
-    if (!allowed.includes(message.method ?? ''))
-      throw new SlipwayError('NOT_FOUND', `this path takes ${allowed.join(' and ')} only`);
-    switch (target.kind) {
-      case 'server':
-        return reply.send(200, JSON.stringify(SERVER_METADATA));
-      case 'live':
-        return reply.send(200, '{"live":true}');
-      case 'ready':
-        return this.answerReady(reply);
-      case 'index':
-        return reply.send(200, JSON.stringify(this.options.allServed().map(indexRow)));
-      case 'metrics':
-        return this.answerMetrics(response);
-      case 'metadata':
-        return reply.send(200, JSON.stringify(modelMetadata(this.find(target.model, target.version))));
-      case 'model-ready':
-        return reply.send(
-          200,
-          JSON.stringify({ name: this.find(target.model, target.version).route.model, ready: true }),
-        );
-      case 'infer':
-        throw new SlipwayError('NOT_FOUND', 'inference is a POST');
-    }
-  }
-
-  private answerReady(reply: HttpReply): void {
-    const ready = this.options.isReady() && !this.isDraining;
-    reply.send(ready ? 200 : 503, JSON.stringify({ ready }));
-  }
-
-  private async answerMetrics(response: ServerResponse): Promise<void> {
-    const { registry } = this.options.service.options.metrics;
-    const body = await registry.metrics();
-    response.writeHead(200, { 'Content-Type': registry.contentType }).end(body);
-  }
-
-  private find(model: ModelName, version: string | null): ServedModel {
-    const served = this.options.served(model);
-    if (!served) throw this.unknown(model);
-    if (version !== null && !served.releases.some((release) => String(release.ref.version) === version)) {
-      throw new SlipwayError('MODEL_UNKNOWN', `version ${version.slice(0, 40)} of ${model} is not served`);
-    }
-    return served;
-  }
-
-  private unknown(model: ModelName): SlipwayError {
-    const reason = this.options.notReady(model);
-    if (reason !== null) return new SlipwayError('MODEL_NOT_READY', `${model} is not ready: ${reason}`);
-    return new SlipwayError('MODEL_UNKNOWN', `no model ${JSON.stringify(model.slice(0, 100))} is served here`);
-  }
-}
-
-/** V2 JSON. */
-class HttpReply implements Reply {
-  constructor(private readonly response: ServerResponse) {}
-
-  /** The connection is of no more use, since the rest of the body was not read. */
-  closeAfter(): void {
-    this.response.setHeader('Connection', 'close');
-  }
-
-  answer(answer: Answer): void {
-    this.send(200, encodeAnswer(answer));
-  }
-
-  refuse(problem: Problem): void {
-    if (problem.retryAfterSeconds !== null && !this.response.headersSent)
-      this.response.setHeader('Retry-After', problem.retryAfterSeconds);
-    this.send(problem.status, encodeProblem(problem));
-  }
-
-  send(status: number, body: string): void {
-    if (this.response.headersSent || this.response.destroyed) return;
-    this.response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) });
-    this.response.end(body);
+    const problem = problemOf(new SlipwayError('REQUEST_TOO_LARGE', `more than ${this.headerLimit} headers`));
+    new HttpReply(message, response).refuse(problem);
   }
 }

@@ -26,7 +26,7 @@ const AT = { parameters: { event_time: 983_404_800_000 } };
 
 describe('V2 over HTTP', () => {
   it.each([
-    ['GET', '/v2', { name: 'slipway', version: '2', extensions: [] }],
+    ['GET', '/v2', { name: 'slipway', version: '2', extensions: ['binary_tensor_data', 'model_repository'] }],
     ['GET', '/v2/health/live', { live: true }],
     ['GET', '/v2/health/ready', { ready: true }],
     ['GET', `/v2/models/${MODEL}/ready`, { name: MODEL, ready: true }],
@@ -67,15 +67,15 @@ describe('V2 over HTTP', () => {
     ['an unknown model', 'POST', '/v2/models/flights/other/infer', inferBody([1], AT), 404, 'MODEL_UNKNOWN'],
     ['an unknown version', 'GET', `/v2/models/${MODEL}/versions/7`, undefined, 404, 'MODEL_UNKNOWN'],
     [
-      'a version in an inference',
+      'a version that is not served',
       'POST',
-      `/v2/models/${MODEL}/versions/1/infer`,
+      `/v2/models/${MODEL}/versions/7/infer`,
       inferBody([1], AT),
-      400,
-      'REQUEST_INVALID',
+      404,
+      'MODEL_UNKNOWN',
     ],
     ['an unknown path', 'GET', '/v3', undefined, 404, 'NOT_FOUND'],
-    ['another method', 'DELETE', INFER, undefined, 404, 'NOT_FOUND'],
+    ['another method', 'DELETE', INFER, undefined, 405, 'METHOD_NOT_ALLOWED'],
     ['a body that is no JSON', 'POST', INFER, '{', 400, 'REQUEST_INVALID'],
     ['an empty body', 'POST', INFER, '', 400, 'REQUEST_INVALID'],
     ['an unknown output', 'POST', INFER, inferBody([1], { ...AT, outputs: [{ name: 'x' }] }), 400, 'REQUEST_INVALID'],

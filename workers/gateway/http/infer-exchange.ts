@@ -1,0 +1,113 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { SlipwayError } from '../../../workflows/domain/errors';
+import type { BodyTaker } from '../http-body';
+import { readBody } from '../http-body';
+import type { InferenceService } from '../inference';
+import type { Answer, Reply } from '../inference-context';
+import { UNKNOWN_MODEL } from '../metrics';
+import type { ModelTarget } from '../paths';
+import type { RequestLimits, V2Request } from '../protocol';
+import { encodeAnswer, problemOf } from '../responses';
+import type { ServedModel } from '../served-model';
+import { encodeBinaryAnswer } from './binary-answer';
+import type { OutputForm } from './binary-request';
+import { parseHttpRequest } from './binary-request';
+import { checkContentType, compressionOf, decompress } from './body-encoding';
+import type { FeatureLookup } from './feature-lookup';
+import { HttpReply } from './http-reply';
+import type { Models } from './model-directory';
+import { findModel, pinned } from './model-directory';
+
+/** What a request for inference needs of the server that it came to. */
+export interface ExchangeParts extends Models {
+  readonly service: InferenceService;
+  /** Where the features of entity keys come from; none where no online store is configured. */
+  readonly features?: FeatureLookup;
+}
+
+/** One request for inference, from its head to its answer. */
+export abstract class Exchange extends HttpReply implements BodyTaker, Reply {
+  constructor(
+    protected readonly parts: ExchangeParts,
+    private readonly target: ModelTarget,
+    message: IncomingMessage,
+    response: ServerResponse,
+  ) {
+    super(message, response);
+  }
+
+  start(): void {
+    const { headers } = this.message;
+    try {
+      checkContentType(headers['content-type']);
+      compressionOf(headers['content-encoding']);
+    } catch (error) {
+      this.message.resume();
+      return this.fail(error);
+    }
+    readBody(this.message, this.limits.bodyBytes, this);
+  }
+
+  takeBody(error: SlipwayError | null, bytes: Buffer): void {
+    if (error) return this.fail(error);
+    const compression = compressionOf(this.message.headers['content-encoding']);
+    if (compression === null) return this.infer(bytes);
+    decompress(bytes, compression, this.limits, (problem, unpacked) => {
+      if (problem) this.fail(problem);
+      else this.infer(unpacked);
+    });
+  }
+
+  abstract answer(answer: Answer): void;
+
+  /** Throws what is wrong with the body. */
+  protected abstract read(bytes: Buffer, served: ServedModel): V2Request;
+
+  protected get limits(): RequestLimits {
+    return this.parts.service.options.limits;
+  }
+
+  /** The model is looked up now: a body may take half a minute, and what served at its beginning may be taken back by now (invariant I4). */
+  protected infer(bytes: Buffer): void {
+    let served: ServedModel;
+    try {
+      served = this.find();
+    } catch (error) {
+      return this.fail(error);
+    }
+    this.parts.service.infer(served, () => this.read(bytes, served), this.message.headers, this);
+  }
+
+  protected find(): ServedModel {
+    const { model, version } = this.target;
+    const served = this.parts.served(model) ?? findModel(this.parts, model);
+    return version === null ? served : pinned(served, version);
+  }
+
+  /** What never reached the service is counted here. */
+  protected fail(error: unknown): void {
+    const problem = problemOf(error);
+    this.refuse(problem);
+    const model = this.parts.served(this.target.model) ? this.target.model : UNKNOWN_MODEL;
+    this.parts.service.options.metrics.countRequest(model, 'none', problem.code, 0);
+  }
+}
+
+/** `/v2/models/<model>/infer`: JSON and binary tensors. */
+export class InferExchange extends Exchange {
+  private form: OutputForm | null = null;
+
+  answer(answer: Answer): void {
+    if (this.form === null) return this.send(200, encodeAnswer(answer));
+    const { head, body } = encodeBinaryAnswer(answer, this.form);
+    if (head === null) return this.sendLong(200, body, [], 'application/json');
+    this.sendLong(200, body, ['Inference-Header-Content-Length', head], 'application/octet-stream');
+  }
+
+  protected read(bytes: Buffer): V2Request {
+    const length = this.message.headers['inference-header-content-length'];
+    const request = parseHttpRequest(bytes, length as string | undefined, this.limits);
+    this.form = request.form;
+    return request;
+  }
+}
