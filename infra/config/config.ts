@@ -74,6 +74,7 @@ const environment = z.object({
   SLIPWAY_GATEWAY_GRPC_PORT: port.optional(),
   SLIPWAY_GATEWAY_POLL_MS: z.coerce.number().int().min(50).max(60_000).default(500),
   SLIPWAY_GATEWAY_THREADS: z.coerce.number().int().min(1).max(64).default(1),
+  SLIPWAY_GATEWAY_MEMORY_MB: z.coerce.number().int().min(1).optional(),
   SLIPWAY_GATEWAY_ID: z
     .string()
     .regex(/^[a-z0-9-]{1,48}$/)
