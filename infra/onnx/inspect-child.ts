@@ -4,6 +4,7 @@ import { type ErrorCode, SlipwayError } from '../../workflows/domain/errors';
 import { parseModelFile } from './model-file';
 import type { ModelFile, ModelValue } from './model-file';
 import type { ChildReply, ModelInspection } from './inspect-model';
+import { GraphBuilder } from './graph-builder';
 import { openSession } from './session';
 
 /** Rows of the probe: two, so that an output that ignores the batch shows. */
@@ -38,14 +39,22 @@ function probeInput(value: ModelValue): Tensor {
 async function inspect(path: string, maxElements: number): Promise<ChildReply<ModelInspection>> {
   const bytes = readFileSync(path);
   const file: ModelFile = parseModelFile(bytes, maxElements);
+  await openSession(nothingModel());
+  const beforeBytes = process.memoryUsage.rss();
   const session = await openSession(bytes);
   const startedMs = performance.now();
   const out = await session.run(Object.fromEntries(file.inputs.map((input) => [input.name, probeInput(input)])));
   const probeShapes = Object.fromEntries(Object.entries(out).map(([name, tensor]) => [name, [...tensor.dims]]));
-  return {
-    ok: true,
-    answer: { ...file, bytes: bytes.length, probeShapes, probeMs: performance.now() - startedMs },
-  };
+  const probeMs = performance.now() - startedMs;
+  const memoryBytes = Math.max(bytes.length, process.memoryUsage.rss() - beforeBytes);
+  return { ok: true, answer: { ...file, bytes: bytes.length, probeShapes, probeMs, memoryBytes } };
+}
+
+/** Opening the first session costs what the runtime itself needs; a model is not charged with that. */
+function nothingModel(): Uint8Array {
+  const graph = new GraphBuilder();
+  graph.output(graph.op('Identity', [graph.input('x', 'float', ['n', 1])]), 'float', ['n', 1], 'y');
+  return graph.modelBytes('nothing');
 }
 
 /** Whatever went wrong in a child that opens a model is the model's fault, unless it has a code of its own. */

@@ -33,6 +33,8 @@ export interface ModelInspection extends ModelFile {
   /** Dimensions of each output for two rows. */
   readonly probeShapes: Readonly<Record<string, readonly number[]>>;
   readonly probeMs: number;
+  /** By how much opening it and running it once made the process grow: what one more thread with it takes. At least the file's size. */
+  readonly memoryBytes: number;
 }
 
 /** What an entry that opens a model answers. */

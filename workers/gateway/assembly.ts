@@ -8,6 +8,7 @@ import type { GatewayOptions } from './gateway-options';
 import { cacheFolder, newIncarnation } from './identity';
 import { InferenceService } from './inference';
 import { Inspections } from './inspections';
+import { modelMemoryLimit } from './memory-limit';
 import type { ModelStatus } from './metrics';
 import { GatewayMetrics } from './metrics';
 import type { Models } from './models';
@@ -41,6 +42,7 @@ export interface Parts extends Records {
   readonly problem: Report;
   readonly executor: Executor;
   readonly inspections: Inspections;
+  readonly releases: ReleaseCache;
   readonly follower: RouteFollower;
   readonly service: InferenceService;
   readonly models: Models;
@@ -58,6 +60,7 @@ export function assemble(options: GatewayOptions): Parts {
     predictionLog: () => records.log,
     compromised: () => follower.compromised(),
     failedTrustLooks: () => ports.trust.failedLooks,
+    modelBytes: () => releases.memoryByModel(),
   });
   const problem: Report = (event) => (error) => {
     metrics.countEvent(event);
@@ -73,7 +76,8 @@ export function assemble(options: GatewayOptions): Parts {
     onThreadLost: (reason) => problem('thread-lost')(new Error(reason)),
   });
   const inspections = assembleInspections(options, problem);
-  const follower = assembleFollower(options, { executor, inspections, metrics, records, problem, nowMs });
+  const releases = assembleReleases(options, executor, inspections, nowMs);
+  const follower = assembleFollower(options, { releases, metrics, records, problem, nowMs });
   const service: InferenceService = assembleService(options, {
     incarnation,
     executor,
@@ -84,10 +88,28 @@ export function assemble(options: GatewayOptions): Parts {
   });
   const models = assembleModels(service, follower);
   const server = new GatewayServer({ host: config.gateway.host, port: config.gateway.port, ...models });
-  return { incarnation, logger, put, problem, executor, inspections, follower, service, models, server, ...records };
+  return {
+    incarnation,
+    logger,
+    put,
+    problem,
+    executor,
+    inspections,
+    releases,
+    follower,
+    service,
+    models,
+    server,
+    ...records,
+  };
 }
 
-function assembleRecords({ config }: GatewayOptions, incarnation: string, put: Put, problem: Report): Records {
+function assembleRecords(
+  { config, nowMs = () => performance.now() }: GatewayOptions,
+  incarnation: string,
+  put: Put,
+  problem: Report,
+): Records {
   const folder = cacheFolder(config);
   const { id } = config.gateway;
   const outbox = new Outbox(join(folder, 'outbox'), put, problem('store-failed'));
@@ -100,6 +122,7 @@ function assembleRecords({ config }: GatewayOptions, incarnation: string, put: P
       folder: join(folder, 'journal'),
       put,
       onProblem: problem('counts-failed'),
+      nowMs,
     }),
     log: new PredictionLog({ outbox, incarnation, onProblem: problem('prediction-log-failed') }),
   };
@@ -113,20 +136,41 @@ function assembleInspections({ config, modelLimits }: GatewayOptions, problem: R
   });
 }
 
+function assembleReleases(
+  { config, ports, limits = DEFAULT_LIMITS }: GatewayOptions,
+  executor: Executor,
+  inspections: Inspections,
+  nowMs: () => number,
+): ReleaseCache {
+  const { registry, blobs, trust } = ports;
+  const memoryBytes = modelMemoryLimit(config.gateway);
+  return new ReleaseCache({
+    registry,
+    blobs,
+    trust,
+    inspections,
+    executor,
+    limits,
+    memoryBytes,
+    threads: config.gateway.threads,
+    nowMs,
+  });
+}
+
 function assembleFollower(
-  { config, logger, ports, limits = DEFAULT_LIMITS }: GatewayOptions,
-  parts: Pick<Parts, 'executor' | 'inspections' | 'problem'> & {
+  { config, logger, ports }: GatewayOptions,
+  parts: Pick<Parts, 'releases' | 'problem'> & {
     readonly metrics: GatewayMetrics;
     readonly records: Records;
     readonly nowMs: () => number;
   },
 ): RouteFollower {
-  const { executor, inspections, metrics, records, problem, nowMs } = parts;
-  const { reader, registry, blobs, trust } = ports;
+  const { releases, metrics, records, problem, nowMs } = parts;
+  const { reader, trust } = ports;
   return new RouteFollower({
     reader,
     trust,
-    releases: new ReleaseCache({ registry, blobs, trust, inspections, executor, limits }),
+    releases,
     cache: new RouteCache(join(cacheFolder(config), 'routes'), problem('route-cache-failed')),
     observations: records.observations,
     metrics,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkSignature, DEFAULT_MODEL_LIMITS, inspectModel, type ModelLimits } from '../../infra/onnx/inspect-model';
 import { canonicalJson, type Digest } from '../../workflows/domain/digest';
@@ -14,8 +14,13 @@ export interface InspectionsOptions {
   readonly onProblem: (error: Error) => void;
 }
 
+export interface Inspected {
+  /** Of one session; see ModelInspection. */
+  readonly memoryBytes: number;
+}
+
 /** Part of each note: what older rules found good is inspected again. */
-const RULES = 1;
+const RULES = 2;
 /** Each takes a core and up to the memory limit; a gateway that starts with many models must not start as many children. */
 const AT_ONCE = 2;
 /** A refused file is asked for at every poll. It is tried again after this, since a busy machine may have been the cause. */
@@ -37,20 +42,25 @@ export class Inspections {
     mkdirSync(options.folder, { recursive: true });
   }
 
-  /** Throws MODEL_UNREADABLE and MODEL_SIGNATURE. */
-  async check(path: string, model: Digest, signature: Signature): Promise<void> {
+  /** What was measured of a good model. Throws MODEL_UNREADABLE and MODEL_SIGNATURE. */
+  async check(path: string, model: Digest, signature: Signature): Promise<Inspected> {
     const note = noteOf(model, signature);
     const refused = this.refused.get(note);
     if (refused && refused.untilMs > this.nowMs()) throw refused.error;
-    if (existsSync(join(this.options.folder, note))) return;
+    const known = this.recall(note);
+    if (known) return known;
+    let memoryBytes: number;
     try {
-      checkSignature(await this.inspect(path), signature);
+      const inspection = await this.inspect(path);
+      checkSignature(inspection, signature);
+      memoryBytes = inspection.memoryBytes;
     } catch (error) {
       if (error instanceof SlipwayError) this.refused.set(note, { error, untilMs: this.nowMs() + REFUSED_FOR_MS });
       throw error;
     }
     this.refused.delete(note);
-    this.remember(note);
+    this.remember(note, { memoryBytes });
+    return { memoryBytes };
   }
 
   /** Ends what is under way; a slow model must not hold up the end of the process. */
@@ -69,9 +79,18 @@ export class Inspections {
     }
   }
 
-  private remember(note: string): void {
+  private recall(note: string): Inspected | null {
     try {
-      writeFileSync(join(this.options.folder, note), '');
+      return JSON.parse(readFileSync(join(this.options.folder, note), 'utf8')) as Inspected;
+    } catch {
+      // None, or one that a full disk left empty: the model is looked at again.
+      return null;
+    }
+  }
+
+  private remember(note: string, inspected: Inspected): void {
+    try {
+      writeFileSync(join(this.options.folder, note), JSON.stringify(inspected));
     } catch (error) {
       this.options.onProblem(error as Error);
     }

@@ -22,6 +22,8 @@ export interface MetricSources {
   /** Models whose newest route rests on a compromised key, wholly or in an arm. */
   readonly compromised: () => readonly string[];
   readonly failedTrustLooks: () => number;
+  /** Estimated memory of the releases that are open, by model. */
+  readonly modelBytes?: () => ReadonlyMap<string, number>;
 }
 
 /**
@@ -144,6 +146,9 @@ export class GatewayMetrics {
         for (const model of this.sources.compromised()) set({ model }, 1);
       },
     );
+    this.gauge('slipway_gateway_model_bytes', 'Estimated memory of open releases.', ['model'], (set) => {
+      for (const [model, bytes] of this.sources.modelBytes?.() ?? []) set({ model }, bytes);
+    });
     this.gauge(
       'slipway_gateway_challenger_allowed',
       '1 where a challenger may serve: route confirmed in time, breaker closed.',

@@ -12,7 +12,7 @@ import { buildServedModel, type LoadRelease } from './build-served-model';
 import { type FollowedModel, isPassing, newFollowedModel, refuseStepBack } from './followed-model';
 import type { GatewayMetrics } from './metrics';
 import type { Observations } from './observations';
-import type { ReleaseCache } from './release-cache';
+import type { ReleaseCache, ReleasesInUse } from './release-cache';
 import type { CachedModel, CachedRoute, RouteCache } from './route-cache';
 import type { LoadedRelease, ServedModel } from './served-model';
 
@@ -119,7 +119,7 @@ export class RouteFollower {
       new Promise((resolve) => setTimeout(resolve, this.options.pollMs).unref()),
     ]);
     if (hinted !== null) void Promise.all(looks).then(() => (this.polled = true));
-    this.options.releases.retain(this.usedReleases());
+    this.options.releases.retain(this.releasesInUse());
   }
 
   private async look(model: ModelName): Promise<void> {
@@ -204,6 +204,7 @@ export class RouteFollower {
 
   private open(followed: FollowedModel, newest: StoredRoute, asked: Asked): Promise<void> {
     if (followed.opening?.digest !== newest.digest) {
+      this.want(followed, newest);
       const opening = { digest: newest.digest, done: this.swap(followed, newest, asked) };
       followed.opening = opening;
       opening.done = opening.done
@@ -211,6 +212,7 @@ export class RouteFollower {
           if (followed.opening === opening) this.refused(newest.route.model, followed, error);
         })
         .finally(() => {
+          followed.wanted.delete(newest.digest);
           if (followed.opening === opening) followed.opening = null;
         });
     }
@@ -278,6 +280,7 @@ export class RouteFollower {
       return this.options.releases.reopen(ref, manifest);
     };
     const breaker = new Breaker(followed.tripped.has(cached.route.generation));
+    this.want(followed, cached);
     try {
       followed.served = await this.build(
         cached.route,
@@ -288,7 +291,17 @@ export class RouteFollower {
       );
     } catch (error) {
       this.refused(cached.route.model, followed, error);
+    } finally {
+      followed.wanted.delete(cached.digest);
     }
+  }
+
+  private want(followed: FollowedModel, { route, digest }: StoredRoute): void {
+    followed.wanted.set(
+      digest,
+      [...route.arms, ...route.shadows].map(({ release }) => release.digest),
+    );
+    this.options.releases.use(this.releasesInUse());
   }
 
   /** Only a compromised key does this (I2). What had served before stays refused when the store offers it again. */
@@ -324,13 +337,14 @@ export class RouteFollower {
     this.options.cache.save({ route: served.route, digest: served.digest, releases, tripped: [...tripped] });
   }
 
-  private usedReleases(): ReadonlySet<Digest> {
-    const used = new Set<Digest>();
-    for (const { served, previousChampion } of this.models.values()) {
-      for (const release of served?.releases ?? []) used.add(release.ref.digest);
-      if (previousChampion) used.add(previousChampion.ref.digest);
+  private releasesInUse(): ReleasesInUse {
+    const inUse = { served: new Set<Digest>(), warm: new Set<Digest>() };
+    for (const { served, previousChampion, wanted } of this.models.values()) {
+      for (const release of served?.releases ?? []) inUse.served.add(release.ref.digest);
+      for (const digest of [...wanted.values()].flat()) inUse.served.add(digest);
+      if (previousChampion) inUse.warm.add(previousChampion.ref.digest);
     }
-    return used;
+    return inUse;
   }
 
   private follow(model: ModelName): FollowedModel {

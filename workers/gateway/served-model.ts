@@ -14,6 +14,8 @@ export interface LoadedRelease {
   readonly manifest: ReleaseManifest;
   readonly plan: InputPlan;
   readonly session: number;
+  /** Estimate, in all threads together. Absent where nobody measured: a file that is tried locally. */
+  readonly memoryBytes?: number;
 }
 
 export interface LoadedShadow {
