@@ -48,7 +48,8 @@ export function parseModelFile(bytes: Uint8Array, maxElements: number): ModelFil
     if (elements > maxElements)
       throw refused(`${value.name} declares ${elements} values a row, more than ${maxElements}`);
   }
-  return { producer: graph.model.producerName ?? '', inputs, outputs };
+  // It is named in the run's result, whose size is bounded.
+  return { producer: (graph.model.producerName ?? '').slice(0, 100), inputs, outputs };
 }
 
 function decode(bytes: Uint8Array): { model: onnx.IModelProto } {
