@@ -1,5 +1,6 @@
 import type { AssignmentSpec } from '../../workflows/domain/spec';
 import type { RequestHeaders } from './inference-context';
+import type { InputPlan } from './input-plan';
 import type { V2Request } from './protocol';
 import { invalid, quote, tooLarge } from './protocol';
 
@@ -15,11 +16,12 @@ export function assignmentKey(
   request: V2Request,
   headers: RequestHeaders,
   requestId: string,
+  plan: InputPlan,
 ): string {
   const key =
     assignment.source === 'request'
       ? requestId
-      : (namedKey(assignment, request, headers) ?? scalar(request.parameters.assignment_key) ?? requestId);
+      : (namedKey(assignment, request, headers, plan) ?? scalar(request.parameters.assignment_key) ?? requestId);
   if (key.length > MAX_KEY_LENGTH)
     throw tooLarge(`the assignment key has ${key.length} characters; at most ${MAX_KEY_LENGTH}`);
   return key;
@@ -29,6 +31,7 @@ function namedKey(
   assignment: Exclude<AssignmentSpec, { source: 'request' }>,
   request: V2Request,
   headers: RequestHeaders,
+  plan: InputPlan,
 ): string | null {
   switch (assignment.source) {
     case 'header':
@@ -36,16 +39,16 @@ function namedKey(
     case 'parameter':
       return scalar(request.parameters[assignment.name]);
     case 'feature':
-      return featureKey(assignment.name, request);
+      return featureKey(assignment.name, request, plan);
   }
 }
 
-function featureKey(name: string, request: V2Request): string | null {
-  const tensor = request.inputs.find((input) => input.name === name);
-  if (!tensor) return null;
-  const first = scalarOf(tensor.data[0]);
-  for (let row = 1; row < tensor.data.length; row += 1) {
-    if (scalarOf(tensor.data[row]) === first) continue;
+function featureKey(name: string, request: V2Request, plan: InputPlan): string | null {
+  const values = plan.elementsOf(request, name);
+  if (values === null) return null;
+  const first = scalarOf(values[0]);
+  for (let row = 1; row < values.length; row += 1) {
+    if (scalarOf(values[row]) === first) continue;
     throw invalid(`the rows differ in ${quote(name)}, which assigns requests to arms; send one request for each value`);
   }
   return first;

@@ -23,7 +23,7 @@ const ACCEPTED: Readonly<Record<TensorType, ReadonlySet<string>>> = {
   FP32: new Set(['FP32', 'FP64', 'FP16', 'BF16', ...INTEGER_TYPES]),
   INT64: new Set([...INTEGER_TYPES, 'FP32', 'FP64']),
   BYTES: new Set(['BYTES']),
-  BOOL: new Set(['BOOL', 'UINT8', 'INT8', 'INT32', 'INT64']),
+  BOOL: new Set(['BOOL', ...INTEGER_TYPES, 'FP32', 'FP64']),
 };
 
 /**

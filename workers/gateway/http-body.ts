@@ -22,6 +22,13 @@ export function readBody(message: IncomingMessage, maxBytes: number, taker: Body
   new BodyReader(message, maxBytes, taker).start();
 }
 
+/** Resolves with the whole body; rejects as `readBody` tells. */
+export function bodyOf(message: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    readBody(message, maxBytes, { takeBody: (error, bytes) => (error ? reject(error) : resolve(bytes)) });
+  });
+}
+
 const FIRST_BYTES = 16_384;
 
 class BodyReader {

@@ -24,7 +24,7 @@ export class InferenceService implements InferenceContext {
       const receivedMs = Date.now();
       const eventMs = readEventTime(request.parameters.event_time, served.route.clock, receivedMs);
       const requestId = request.id ?? `${this.options.incarnation}-${(this.sequence += 1)}`;
-      const key = assignmentKey(served.route.assignment, request, headers, requestId);
+      const key = assignmentKey(served.route.assignment, request, headers, requestId, served.champion.plan);
       new InferCall(this, served, request, requestId, key, eventMs, receivedMs, startedMs, reply).start();
     } catch (error) {
       this.refuse(served, error, startedMs, reply);

@@ -2,7 +2,9 @@ import { SlipwayError } from '../../workflows/domain/errors';
 import type { InputSignature, Signature } from '../../workflows/domain/release';
 import type { Column } from './conversion';
 import { isTyped, MISSING_INT64, toColumn } from './conversion';
+import type { TensorData } from './http/tensor-data';
 import type { TypedColumn } from './http/typed-columns';
+import { splitMatrix } from './matrix-form';
 import type { RequestLimits, V2Request, V2Tensor } from './protocol';
 import { invalid, quote, rowsOf, tooLarge } from './protocol';
 
@@ -26,6 +28,8 @@ interface PlannedInput {
 /** A signature made ready for reading requests: the model ABI is checked before inference, never by the graph. */
 export class InputPlan {
   private readonly inputs: PlannedInput[];
+  private readonly names: readonly string[];
+  private readonly isNumeric: boolean;
 
   constructor(
     readonly signature: Signature,
@@ -36,6 +40,8 @@ export class InputPlan {
       categories: input.values ? new Set(input.values) : null,
       lastIndex: index,
     }));
+    this.names = signature.inputs.map(({ name }) => name);
+    this.isNumeric = signature.inputs.every(({ datatype }) => datatype !== 'BYTES');
   }
 
   /**
@@ -45,12 +51,13 @@ export class InputPlan {
    */
   decode(request: V2Request): DecodedInputs {
     const columns: Column[] = new Array<Column>(this.inputs.length);
-    const rows = this.countRows(request);
+    const tensors = this.tensorsOf(request);
+    const rows = this.countRows(tensors);
     let flagged = 0;
     let imputed = 0;
     for (let at = 0; at < this.inputs.length; at += 1) {
       const input = this.inputs[at]!;
-      const tensor = this.find(request.inputs, input);
+      const tensor = this.find(tensors, input);
       if (tensor === null) {
         columns[at] = missingColumn(input, rows);
         continue;
@@ -70,6 +77,24 @@ export class InputPlan {
     return { rows, columns, flagged, imputed };
   }
 
+  /** The elements of one input, row by row and unchecked; null where the request does not have it. Throws as `decode` does. */
+  elementsOf(request: V2Request, name: string): TensorData | null {
+    return this.tensorsOf(request).find((tensor) => tensor.name === name)?.data ?? null;
+  }
+
+  private tensorsOf({ inputs }: V2Request): readonly V2Tensor[] {
+    return inputs.length === 1 && this.isMatrix(inputs[0]!) ? splitMatrix(inputs[0]!, this.names) : inputs;
+  }
+
+  /** The one tensor of a request that has no input's name, and a column for each input. */
+  private isMatrix({ name, shape }: V2Tensor): boolean {
+    const [rows, width] = shape;
+    const isShaped = shape.length === 2 && width === this.names.length && Number.isSafeInteger(rows) && rows! > 0;
+    if (!isShaped || !this.isNumeric || this.names.includes(name)) return false;
+    if (rows! > this.limits.rows) throw tooLarge(`${rows} rows; at most ${this.limits.rows} in one request`);
+    return true;
+  }
+
   /** Null where the request lacks an input that may be missing: a new nullable feature breaks no caller. */
   private find(tensors: readonly V2Tensor[], input: PlannedInput): V2Tensor | null {
     const name = input.signature.name;
@@ -87,8 +112,8 @@ export class InputPlan {
     );
   }
 
-  private countRows(request: V2Request): number {
-    const first = request.inputs[0];
+  private countRows(tensors: readonly V2Tensor[]): number {
+    const first = tensors[0];
     if (first === undefined) throw invalid('`inputs` is empty');
     const rows = rowsOf(first);
     if (rows > this.limits.rows) throw tooLarge(`${rows} rows; at most ${this.limits.rows} in one request`);

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { SlipwayError } from '../../../workflows/domain/errors';
-import { readBody } from '../http-body';
+import { bodyOf } from '../http-body';
 import { indexRow, modelMetadata, SERVER_METADATA } from '../metadata';
 import type { FixedTarget, Target } from '../paths';
 import { parseJsonObject } from '../protocol';
@@ -99,20 +99,9 @@ function sendJson(reply: HttpReply, body: object): void {
 }
 
 /** `{"ready": true}` leaves out what is not ready (the model repository extension). */
-function answerIndex(parts: PageParts, message: IncomingMessage, reply: HttpReply): Promise<void> {
-  return new Promise((resolve, reject) => {
-    readBody(message, INDEX_BODY_BYTES, {
-      takeBody: (error, bytes) => {
-        try {
-          if (error) throw error;
-          sendJson(reply, indexRows(parts, bytes.length > 0 && wantsReady(bytes.toString('utf8'))));
-          resolve();
-        } catch (problem) {
-          reject(problem);
-        }
-      },
-    });
-  });
+async function answerIndex(parts: PageParts, message: IncomingMessage, reply: HttpReply): Promise<void> {
+  const body = await bodyOf(message, INDEX_BODY_BYTES);
+  sendJson(reply, indexRows(parts, body.length > 0 && wantsReady(body.toString('utf8'))));
 }
 
 function wantsReady(text: string): boolean {
