@@ -213,6 +213,7 @@ function always(): boolean {
 
 /** Rows of one batch. Several free threads share a lane evenly, where one would do all of it while the others idle. */
 function shareOf({ limits, time }: SessionQueue, lane: Lane, threads: number): number {
-  if (threads === 1 || lane.rows * time.msPerRow < SHARED_FROM_MS) return limits.maxRows;
+  if (threads === 1 || lane.rows * time.msPerRow < SHARED_FROM_MS || !time.isWorthSharing(lane.rows))
+    return limits.maxRows;
   return Math.min(limits.maxRows, Math.ceil(lane.rows / threads));
 }

@@ -11,9 +11,11 @@ export class ServiceTime {
   private rows = 0;
   private ms = 0;
   private batchMs = 0;
+  private readonly line = new Line();
 
   note(rows: number, ms: number): void {
     this.batches += 1;
+    this.line.note(rows, ms);
     if (this.batches <= FIRST_BATCHES) return this.begin(rows, ms);
     const believedMs = Math.min(ms, MOST_AT_ONCE * Math.max(this.msPerRow * rows, this.batchMs));
     this.rows = this.rows * KEPT + rows;
@@ -31,10 +33,47 @@ export class ServiceTime {
     return this.batches < 2 ? 0 : this.batchMs;
   }
 
+  /**
+   * Whether two threads are well ahead of one with so many rows: what each batch costs whatever its size is then spent twice.
+   * Believed while it is unknown, since it is found out by trying.
+   */
+  isWorthSharing(rows: number): boolean {
+    const perRowMs = this.line.slope;
+    if (perRowMs === null) return true;
+    const perBatchMs = Math.max(0, this.line.meanMs - perRowMs * this.line.meanRows);
+    return perRowMs * rows >= 2 * perBatchMs;
+  }
+
   private begin(rows: number, ms: number): void {
     if (this.batches > 1 && ms / rows >= this.ms / this.rows) return;
     this.rows = rows;
     this.ms = ms;
     this.batchMs = ms;
+  }
+}
+
+const LINE_KEPT = 0.95;
+
+/** Least squares of time over rows, the newest batches counting most. */
+class Line {
+  meanRows = 0;
+  meanMs = 0;
+  private weight = 0;
+  private squares = 0;
+  private products = 0;
+
+  note(rows: number, ms: number): void {
+    this.weight = this.weight * LINE_KEPT + 1;
+    const ahead = rows - this.meanRows;
+    this.meanRows += ahead / this.weight;
+    this.squares = this.squares * LINE_KEPT + ahead * (rows - this.meanRows);
+    this.meanMs += (ms - this.meanMs) / this.weight;
+    this.products = this.products * LINE_KEPT + ahead * (ms - this.meanMs);
+  }
+
+  /** Milliseconds a row; null while batches were too alike to tell. */
+  get slope(): number | null {
+    const spread = this.squares / Math.max(1, this.weight);
+    return spread < 0.05 * this.meanRows * this.meanRows ? null : this.products / this.squares;
   }
 }

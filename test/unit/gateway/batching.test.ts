@@ -221,6 +221,17 @@ describe('micro-batching', () => {
     expect(queue.next(0, undefined, 2)!.rows).toBe(8);
   });
 
+  it('leaves a batch whole when its parts would take as long', () => {
+    const taken = (msOf: (rows: number) => number): number => {
+      const queue = queueWith(1);
+      for (let time = 0; time < 40; time += 1) queue.measured(1, 1 + (time % 16), msOf(1 + (time % 16)));
+      for (let id = 0; id < 8; id += 1) push(queue, 1, new Asked(id, 1));
+      return queue.next(0, undefined, 2)!.rows;
+    };
+    expect(taken((rows) => 5 * rows)).toBe(4);
+    expect(taken((rows) => 5 + 0.1 * rows)).toBe(8);
+  });
+
   it('holds a batch for company no longer than its window, than one inference, or than anybody is expected', () => {
     const held = (windowMs: number, inferenceMs: number, everyMs: number): number => {
       const queue = new BatchQueue();
