@@ -1,5 +1,5 @@
 import type { MethodDefinition, ServerCredentials, ServiceDefinition } from '@grpc/grpc-js';
-import { Server, ServerCredentials as Credentials } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials as Credentials, setLogVerbosity } from '@grpc/grpc-js';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import { healthMethods } from './health-methods';
 import type { Models } from '../models';
@@ -33,6 +33,8 @@ export class GrpcServer {
   private isDraining = false;
 
   constructor(private readonly options: GrpcServerOptions) {
+    // What goes wrong comes back as an error; the library would tell the console too.
+    setLogVerbosity(logVerbosity.NONE);
     this.server = new Server({
       'grpc.max_receive_message_length': options.service.options.limits.bodyBytes,
       'grpc.max_send_message_length': -1,
