@@ -20,7 +20,7 @@ export const USAGE = `npm run bench:gateway -- [options]
   --quick             short rounds and few; prints, and leaves docs/benchmarks.md alone
   --only a,c          these sections: a single rows, b binary, c liveness, d threads, e routes and log, f swaps
   --peers LIST        fastapi,mlserver,bentoml (installed from PyPI when first used), or none
-  --rounds N          rounds of every measurement (7; quick 2)
+  --rounds N          rounds of every measurement (5; quick 2)
   --seconds N         seconds of one server in one round (5; quick 2)
 `;
 
@@ -39,7 +39,7 @@ export function parseBenchOptions(argv: readonly string[]): BenchOptions {
   return {
     sections: listOf('only', values.only, SECTIONS),
     peers: values.peers === 'none' ? [] : listOf('peers', values.peers, PEERS),
-    rounds: countOf('rounds', values.rounds, values.quick ? 2 : 7),
+    rounds: countOf('rounds', values.rounds, values.quick ? 2 : 5),
     seconds: countOf('seconds', values.seconds, values.quick ? 2 : 5),
     isWritten: !values.quick,
   };

@@ -31,12 +31,11 @@ export function parseProcStat(stat: string): ProcessTimes {
  */
 export function treeTicks(processes: readonly ProcessTimes[], root: number): number {
   const parents = new Map(processes.map(({ pid, parent }) => [pid, parent]));
-  const isBelow = (pid: number): boolean => {
-    for (let at: number | undefined = pid; at !== undefined; at = parents.get(at)) if (at === root) return true;
-    return false;
-  };
+  // The listing is no snapshot: with pids used again it may even go round in a circle, so the steps are bounded.
+  const isBelow = (pid: number | undefined, steps: number): boolean =>
+    pid !== undefined && steps >= 0 && (pid === root || isBelow(parents.get(pid), steps - 1));
   return processes
-    .filter(({ pid, session }) => session === root || isBelow(pid))
+    .filter(({ pid, session }) => session === root || isBelow(pid, processes.length))
     .reduce((sum, { ticks }) => sum + ticks, 0);
 }
 

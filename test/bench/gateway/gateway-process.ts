@@ -37,7 +37,6 @@ export async function startGatewayProcess(
       SLIPWAY_STORE: `fs:${fixture.storeRoot}`,
       SLIPWAY_GATEWAY_ID: id,
       SLIPWAY_GATEWAY_PORT: String(port),
-      SLIPWAY_GATEWAY_POLL_MS: '100',
       SLIPWAY_GATEWAY_THREADS: String(threads),
       SLIPWAY_LOG_LEVEL: 'error',
     },

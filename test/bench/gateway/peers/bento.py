@@ -14,8 +14,8 @@ class Scorer:
 
     @bentoml.api(route="/v2/models/bench/infer")
     def infer(self, id: str, inputs: list[dict]) -> dict:
-        tensor = inputs[0]
-        features = numpy.array(tensor["data"], dtype=numpy.float32).reshape(tensor["shape"])
+        columns = [numpy.array(tensor["data"], dtype=numpy.float32).reshape(tensor["shape"]) for tensor in inputs]
+        features = numpy.hstack(columns)
         scores = self.session.run(None, {"X": features})[0]
         output = {
             "name": "probabilities",

@@ -19,8 +19,11 @@ app = FastAPI()
 @app.post("/v2/models/bench/infer")
 async def infer(request: Request) -> Response:
     body = orjson.loads(await request.body())
-    tensor = body["inputs"][0]
-    features = numpy.array(tensor["data"], dtype=numpy.float32).reshape(tensor["shape"])
+    inputs = body["inputs"]
+    if len(inputs) == 1:
+        features = numpy.array(inputs[0]["data"], dtype=numpy.float32).reshape(inputs[0]["shape"])
+    else:  # One column for each feature.
+        features = numpy.array([column["data"] for column in inputs], dtype=numpy.float32).T
     scores = session.run(None, {"X": features})[0]
     answer = {
         "model_name": "bench",

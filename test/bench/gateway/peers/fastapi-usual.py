@@ -33,8 +33,8 @@ class InferResponse(BaseModel):
 
 @app.post("/v2/models/bench/infer")
 def infer(request: InferRequest) -> InferResponse:
-    tensor = request.inputs[0]
-    features = numpy.array(tensor.data, dtype=numpy.float32).reshape(tensor.shape)
+    columns = [numpy.array(tensor.data, dtype=numpy.float32).reshape(tensor.shape) for tensor in request.inputs]
+    features = numpy.hstack(columns)
     scores = session.run(None, {"X": features})[0]
     output = Tensor(name="probabilities", datatype="FP32", shape=list(scores.shape), data=scores.ravel().tolist())
     return InferResponse(model_name="bench", id=request.id, outputs=[output])

@@ -1,5 +1,6 @@
 """The runtime that MLServer's guide has people write for a model that it has no runtime for. MLServer has none for ONNX files."""
 
+import numpy
 import onnxruntime
 from mlserver import MLModel
 from mlserver.codecs import NumpyCodec
@@ -14,7 +15,7 @@ class OnnxModel(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        features = NumpyCodec.decode_input(payload.inputs[0])
+        features = numpy.hstack([NumpyCodec.decode_input(tensor) for tensor in payload.inputs])
         scores = self._session.run(None, {"X": features})[0]
         return InferenceResponse(
             id=payload.id,
