@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { createMetrics } from '../../infra/telemetry/metrics';
 import type { Logger } from '../../infra/telemetry/log';
 import { keys } from '../../workflows/domain/keys';
+import { BLOB_FOLDER_BYTES, BlobFolder, KEEP_BLOBS_FOR_MS } from './blob-folder';
 import { breakerEvent } from './breaker-event';
 import { Executor } from './executor';
 import type { GatewayOptions } from './gateway-options';
@@ -171,6 +172,12 @@ function assembleFollower(
     reader,
     trust,
     releases,
+    blobs: new BlobFolder({
+      folder: join(cacheFolder(config), 'blobs'),
+      maxBytes: BLOB_FOLDER_BYTES,
+      keepForMs: KEEP_BLOBS_FOR_MS,
+      onProblem: problem('blob-folder-failed'),
+    }),
     cache: new RouteCache(join(cacheFolder(config), 'routes'), problem('route-cache-failed')),
     observations: records.observations,
     metrics,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkSignature, DEFAULT_MODEL_LIMITS, inspectModel, type ModelLimits } from '../../infra/onnx/inspect-model';
 import { canonicalJson, type Digest } from '../../workflows/domain/digest';
@@ -23,6 +23,8 @@ export interface Inspected {
 const RULES = 2;
 /** Each takes a core and up to the memory limit; a gateway that starts with many models must not start as many children. */
 const AT_ONCE = 2;
+/** One a release and signature. Half of them go when there are more; a model without its note is looked at again. */
+const MAX_NOTES = 2_000;
 /** A refused file is asked for at every poll. It is tried again after this, since a busy machine may have been the cause. */
 const REFUSED_FOR_MS = 60_000;
 
@@ -88,9 +90,19 @@ export class Inspections {
     }
   }
 
+  private forgetOldest(): void {
+    const { folder } = this.options;
+    const names = readdirSync(folder);
+    if (names.length <= MAX_NOTES) return;
+    const dated = names.map((name) => ({ name, atMs: statSync(join(folder, name)).mtimeMs }));
+    dated.sort((a, b) => a.atMs - b.atMs);
+    for (const { name } of dated.slice(0, names.length - MAX_NOTES / 2)) rmSync(join(folder, name), { force: true });
+  }
+
   private remember(note: string, inspected: Inspected): void {
     try {
       writeFileSync(join(this.options.folder, note), JSON.stringify(inspected));
+      this.forgetOldest();
     } catch (error) {
       this.options.onProblem(error as Error);
     }

@@ -7,6 +7,7 @@ import { SlipwayError } from '../../workflows/domain/errors';
 import type { ModelName } from '../../workflows/domain/names';
 import type { ReleaseRef } from '../../workflows/domain/release';
 import type { Route } from '../../workflows/domain/route';
+import type { BlobFolder } from './blob-folder';
 import { Breaker } from './breaker';
 import { buildServedModel, type LoadRelease } from './build-served-model';
 import { type FollowedModel, isPassing, newFollowedModel, refuseStepBack } from './followed-model';
@@ -25,6 +26,8 @@ export interface RouteFollowerOptions {
   readonly metrics: GatewayMetrics;
   readonly logger: Logger;
   readonly pollMs: number;
+  /** Takes the files of past releases away. */
+  readonly blobs?: Pick<BlobFolder, 'sweep'>;
   /** Monotonic: leases are counted on it. */
   readonly nowMs?: () => number;
 }
@@ -241,6 +244,7 @@ export class RouteFollower {
     followed.isRetired = false;
     followed.known = { generation: next.route.generation, digest: next.digest };
     this.save(next, followed);
+    void this.options.blobs?.sweep(this.filesInUse());
     this.tellProblem(followed, next);
   }
 
@@ -345,6 +349,14 @@ export class RouteFollower {
       if (previousChampion) inUse.warm.add(previousChampion.ref.digest);
     }
     return inUse;
+  }
+
+  private filesInUse(): ReadonlySet<Digest> {
+    const releases = [...this.models.values()].flatMap(({ served, previousChampion }) => [
+      ...(served?.releases ?? []),
+      ...(previousChampion ? [previousChampion] : []),
+    ]);
+    return new Set(releases.flatMap(({ manifest }) => [manifest.onnx, manifest.samples]));
   }
 
   private follow(model: ModelName): FollowedModel {
