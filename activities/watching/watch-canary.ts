@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { DeploymentControlActivities, WatchInput } from '../../workflows/deployment.activities';
 import { firstEventMs, judgeCanary, sumObservations, type CanarySums } from '../../workflows/domain/canary';
+import { claimOf } from '../../workflows/domain/disagreement-claim';
 import type { CanaryReport, WatchReason } from '../../workflows/domain/rollout';
 import type { Task } from '../../workflows/domain/spec';
 import type { Verdict } from '../../workflows/domain/verdict';
@@ -54,7 +55,13 @@ interface Look {
 async function lookAtCanary(ports: CanaryPorts, input: WatchInput, task: Task): Promise<Look> {
   const observed = await readObservations(ports.store, input.model, input.generations);
   const sums = sumObservations(observed.documents);
-  return { observed, sums, verdicts: judgeCanary(input.rollout.spec, task, sums, observed.breakers) };
+  const { spec, clock } = input.rollout;
+  const beforeBake = spec.bakeMs > 0 ? spec.steps.slice(0, -1) : spec.steps;
+  const verdicts = judgeCanary(spec, task, sums, observed.breakers, {
+    claim: claimOf(beforeBake, input.step, input.extension),
+    untilMs: clock === 'event' ? sums.watermarkMs : ports.now(),
+  });
+  return { observed, sums, verdicts };
 }
 
 async function whyToReturn(ports: CanaryPorts, input: WatchInput, look: Look): Promise<WatchReason | null> {

@@ -131,7 +131,9 @@ function explainRollout(rollout: RolloutSpec, assignment: AssignmentSpec, clock:
     `The first release ${first}. A later one is the challenger of ${rollout.steps.map((step) => `${formatPercent(step.weight)} for ${formatDuration(step.forMs)}`).join(', then ')}, and bakes ${formatDuration(rollout.bakeMs)} at 100 %.`,
     `Time is ${clock === 'event' ? "the requests' own (event time)" : 'wall time'}; ${key}.`,
     `Taken back when its errors are more than ${formatPercent(errors.margin)} above the champion's (alpha ${errors.alpha}, from ${errors.minKeys} callers).`,
-    ...(disagreement ? explainDisagreement(disagreement, rollout) : ["Its scores are not held against the champion's."]),
+    ...(disagreement
+      ? explainDisagreement(disagreement, rollout)
+      : ["Its scores are not held against the champion's."]),
     quality
       ? `Promoted only if its ${quality.metric} on the same labelled requests is ${quality.require === 'better' ? 'better' : `not worse than the champion's by more than ${formatPercent(quality.margin)}`} (alpha ${quality.alpha}, from ${quality.minDays} days).`
       : 'Labels play no part in its promotion.',

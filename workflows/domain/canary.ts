@@ -1,4 +1,5 @@
-import type { BreakerEvent, ObservationDocument, PairedCounts } from './observation';
+import type { DisagreementClaim } from './disagreement-claim';
+import type { BreakerEvent, ObservationDocument, PairedCounts, PairedWindowRow } from './observation';
 import type { ArmName } from './route';
 import type { RolloutSpec, Task } from './spec';
 import { judgeDisagreement } from './statistics/disagreement-verdict';
@@ -10,6 +11,7 @@ import type { Verdict } from './verdict';
 export interface CanarySums {
   readonly errors: ErrorCounts;
   readonly paired: PairedCounts;
+  readonly pairedWindows: readonly PairedWindowRow[];
   readonly requests: Readonly<Record<ArmName, number>>;
   /** Largest event time answered, and start of the earliest window, epoch ms; null without traffic. */
   readonly watermarkMs: number | null;
@@ -34,6 +36,7 @@ export function sumObservations(documents: readonly ObservationDocument[]): Cana
       sumAbsDifference: sum(({ paired }) => paired.sumAbsDifference),
       sumSquaredDifference: sum(({ paired }) => paired.sumSquaredDifference),
     },
+    pairedWindows: documents.flatMap(({ pairedWindows = [] }) => pairedWindows),
     requests: {
       champion: sum(({ arms }) => arms.champion?.requests ?? 0),
       challenger: sum(({ arms }) => arms.challenger?.requests ?? 0),
@@ -58,16 +61,24 @@ function challengerLostAtMost(document: ObservationDocument, documents: readonly
   return Math.min(document.lostAtMost, Math.ceil(document.lostAtMost * share + spread));
 }
 
+/** What a step has to show of disagreement, and how far the rollout's clock has come, epoch ms. */
+export interface DisagreementStage {
+  readonly claim: DisagreementClaim;
+  readonly untilMs: number | null;
+}
+
 /** Errors first, then disagreement where the spec asks for it, then what breakers reported. */
 export function judgeCanary(
   spec: Pick<RolloutSpec, 'errors' | 'disagreement'>,
   task: Task,
   sums: CanarySums,
   breakers: readonly BreakerEvent[],
+  { claim, untilMs }: DisagreementStage,
 ): Verdict[] {
+  const paired = { total: sums.paired, windows: sums.pairedWindows, untilMs };
   return [
     judgeErrors(spec.errors, sums.errors),
-    ...(spec.disagreement ? [judgeDisagreement(spec.disagreement, sums.paired, task)] : []),
+    ...(spec.disagreement ? [judgeDisagreement(spec.disagreement, paired, task, claim)] : []),
     ...breakers.slice(0, 1).map((event) => breakerVerdict(event, breakers.length)),
   ];
 }

@@ -168,9 +168,11 @@ export interface ErrorCheckSpec {
   readonly minKeys: number;
 }
 
-/** Mean absolute difference of both arms' scores on the same requests; fail above `max`. */
+/** Mean absolute difference of both arms' scores on the same requests; fail with the mean day above `max`, or hours above `gross`. */
 export interface DisagreementCheckSpec {
   readonly max: number;
+  /** What no hour of a model within `max` differs by; beyond it nobody waits for whole days. */
+  readonly gross: number;
   readonly alpha: number;
   readonly minKeys: number;
 }

@@ -1,9 +1,17 @@
-import { seededRandom } from '../../../workflows/domain/statistics/random';
+import { normalFrom, seededRandom } from '../../../workflows/domain/statistics/random';
 import type { QualityCheckSpec } from '../../../workflows/domain/spec';
 import { readGuide } from '../../support/guide';
-import { type ErrorRollout, keysUntil, pairsUntil, qualityAfter } from '../../support/rollout-simulations';
+import {
+  type ErrorRollout,
+  type PatternedRollout,
+  keysUntil,
+  pairsUntilGross,
+  patternedVerdict,
+  qualityAfter,
+} from '../../support/rollout-simulations';
 
 const better: QualityCheckSpec = { metric: 'logLoss', require: 'better', margin: 0.01, alpha: 0.05, minDays: 5 };
+const disagreement = { max: 0.08, gross: 0.16, alpha: 0.05, minKeys: 100 };
 
 /** What docs/rollouts.md says was measured, by its own words. */
 const stated = new Map(
@@ -53,24 +61,22 @@ const MEASUREMENTS: readonly (readonly [string, () => string])[] = [
     () => medianKeys('pass', 41, { challenger: 0, champion: 0, margin: 0.01, keys: 5_000 }),
   ],
   [
-    'disagreement: mean at the bound, 600 keys: false alarms',
-    () => {
-      const random = seededRandom(77);
-      return share(2_000, 2, () => pairsUntil(random, { mean: 0.07, bound: 0.07, keys: 600 }).fail !== null);
-    },
+    'disagreement: mean day at the bound, days differ by 15 %, 9 days: false alarms',
+    () => patternedShare('fail', 200, { mean: 0.08, dayFactor: normalDays(0.15) }),
   ],
   [
-    'disagreement: mean 0.09, bound 0.07: median keys until `fail`',
-    () => {
-      const random = seededRandom(3);
-      return median(101, () => pairsUntil(random, { mean: 0.09, bound: 0.07, keys: 1_000 }).fail);
-    },
+    'disagreement: mean day 0.1, bound 0.08, days differ by 5 %: median days until `fail`',
+    () => patternedDays('fail', 51, { mean: 0.1, dayFactor: normalDays(0.05) }),
   ],
   [
-    'disagreement: mean 0.04, bound 0.07: median keys until `pass`',
+    'disagreement: mean day 0.065, bound 0.08, days differ by 8 %: median days until `pass`',
+    () => patternedDays('pass', 51, { mean: 0.065, dayFactor: normalDays(0.08) }),
+  ],
+  [
+    'disagreement: mean 0.25 in the first hours, bound 0.08: median keys until `fail`',
     () => {
       const random = seededRandom(3);
-      return median(101, () => pairsUntil(random, { mean: 0.04, bound: 0.07, keys: 1_000 }).pass);
+      return median(101, () => pairsUntilGross(random, { mean: 0.25, gross: 0.16, keys: 1_000 }));
     },
   ],
   [
@@ -92,6 +98,34 @@ function medianDays(verdict: 'pass' | 'fail', seed: number, days: { mean: number
   return median(101, () => {
     const { outcome, days: after } = qualityAfter(random, better, { ...days, days: 31 });
     return outcome === verdict ? after : null;
+  });
+}
+
+type Patterned = Pick<PatternedRollout, 'mean' | 'dayFactor'>;
+
+function normalDays(deviation: number): PatternedRollout['dayFactor'] {
+  return (random) => Math.max(0.1, 1 + deviation * normalFrom(random));
+}
+
+/** Hours until the verdict of rollouts that begin at all hours, over 9 days. */
+function patternedHoursUntil(verdict: 'pass' | 'fail', count: number, rollout: Patterned): (number | null)[] {
+  const random = seededRandom(7);
+  return Array.from({ length: count }, (_, at) => {
+    const startHour = (at * 5) % 24;
+    return patternedVerdict(random, disagreement, { ...rollout, keysPerDay: 200, startHour }, 9)[verdict];
+  });
+}
+
+function patternedShare(verdict: 'pass' | 'fail', count: number, rollout: Patterned): string {
+  const hours = patternedHoursUntil(verdict, count, rollout);
+  return share(count, 1, () => hours.pop() !== null);
+}
+
+function patternedDays(verdict: 'pass' | 'fail', count: number, rollout: Patterned): string {
+  const hours = patternedHoursUntil(verdict, count, rollout);
+  return median(count, () => {
+    const after = hours.pop() ?? null;
+    return after === null ? null : after / 24;
   });
 }
 

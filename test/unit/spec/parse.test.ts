@@ -254,6 +254,14 @@ describe('parseSpec, contradictions', () => {
       'rollout.steps[0].for: expected longer than 0; no data never means good',
     ],
     [
+      'rollout: { disagreement: { max: 0.08, gross: 0.05 } }',
+      'rollout.disagreement.gross: expected more than max (0.08); found 0.05',
+    ],
+    [
+      'rollout: { disagreement: { max: 1 } }',
+      'rollout.disagreement.max: expected less than 1, which no two probabilities differ by; found 1',
+    ],
+    [
       'rollout: { quality: { metric: squaredError } }',
       'rollout.quality.metric: expected logLoss or brier for a binary task; found "squaredError"',
     ],

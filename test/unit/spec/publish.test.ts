@@ -48,6 +48,21 @@ it('explains the splits of an as-of, the gates and the steps in sentences', () =
   expect(text).toContain('5 % for 1h, then 25 % for 6h, then 50 % for 1d');
 });
 
+it('explains what each step has to show of disagreement, and which ends before a whole day', () => {
+  const text = (rollout: string): string =>
+    explainSpec(parseSpec(`${SMALL_SPEC}rollout: ${rollout}\n`, { file: 'model.yaml' }), new Date(0));
+  const days = text('{ steps: [{ weight: 10%, for: 2h }, { weight: 50%, for: 6d }], disagreement: { max: 0.08 } }');
+  expect(days).toContain(
+    'by more than 0.08 on the mean whole day (from 3 days on), or by more than 0.16 over the hours seen',
+  );
+  expect(days).toContain('step 1 has to show less than 0.16 over the hours seen: it is too short for a whole day');
+  expect(days).toContain('step 2 has to show that such days differ by less than 0.08 on average');
+  const minutes = text('{ steps: [{ weight: 10%, for: 5m }], disagreement: { max: 0.08, gross: 0.2 } }');
+  expect(minutes).toContain(
+    'step 1 has to show less than 0.08 over the hours seen: it is too short for a whole day, so nothing',
+  );
+});
+
 it.each(['late-arrival', 'challenger', 'kilometres', 'utc-hours'])('the example %s is a valid spec', (name) => {
   const file = join(root, 'client/examples/flights', `${name}.yaml`);
   expect(parseSpec(readFileSync(file, 'utf8'), { file })).toMatchObject({

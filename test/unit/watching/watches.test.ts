@@ -7,7 +7,7 @@ import type { PairedQuery, PairedRows } from '../../../infra/predictions/reader'
 import type { ReleaseManifest } from '../../../workflows/domain/release';
 import type { WatchInput } from '../../../workflows/deployment.activities';
 import { keys } from '../../../workflows/domain/keys';
-import type { ArmCounts, ObservationDocument } from '../../../workflows/domain/observation';
+import type { ArmCounts, ObservationDocument, PairedWindowRow } from '../../../workflows/domain/observation';
 import type { CanaryReport, QualityReport } from '../../../workflows/domain/rollout';
 import { createMemoryStore } from '../../support/memory-store';
 import { temporaryFolder } from '../../support/temporary-folder';
@@ -53,6 +53,23 @@ describe('watch of a canary step', () => {
     const report = await watch('watchCanary', { generations: [2, 3] });
     expect(report.reason).toBe('verdict');
     expect(report.verdicts[0]!.counts).toMatchObject({ challengerKeys: 60, challengerErrorKeys: 9 });
+  });
+
+  it('goes on through a night of large differences, and judges the days of all gateways', async () => {
+    const { watch, observe } = await setUp();
+    const days = [0.1, 0.102, 0.101, 0.1].map((mean, at) => pairedDay(at, mean));
+    const paired = { keys: 400, sumAbsDifference: 40, sumSquaredDifference: 4 };
+    await observe({ watermarkMs: start + 5 * hour, paired, pairedWindows: days.slice(0, 1) });
+    const first = await watch('watchCanary', { endsAtMs: 0 });
+    expect(first.verdicts[1]).toMatchObject({ outcome: 'inconclusive', resolves: '3 more whole days' });
+    await observe({ watermarkMs: start + 4 * day, paired, pairedWindows: days.slice(0, 2) });
+    await observe({ watermarkMs: start + 4 * day, paired, pairedWindows: days.slice(2), incarnation: 'two' });
+    const last = await watch('watchCanary', {});
+    expect([last.reason, last.verdicts[1]!.outcome, last.verdicts[1]!.counts]).toEqual([
+      'verdict',
+      'fail',
+      { keys: 800, days: 4 },
+    ]);
   });
 
   it('returns for a breaker of any gateway', async () => {
@@ -201,12 +218,16 @@ function input(): WatchInput {
         bakeMs: 0,
         extensions: 0,
         errors: { margin: 0.02, alpha: 0.05, minKeys: 100 },
-        disagreement: { max: 0.07, alpha: 0.05, minKeys: 100 },
+        disagreement: { max: 0.07, gross: 0.14, alpha: 0.05, minKeys: 100 },
         quality: { metric: 'logLoss', require: 'better', margin: 0.01, alpha: 0.05, minDays: 5 },
       },
     },
     ...{ step: 0, generations: [2], startedAtMs: 0, endsAtMs: 1e15, eventStartMs: null },
   };
+}
+
+function pairedDay(at: number, mean: number): PairedWindowRow {
+  return { startMs: start + at * day, keys: 200, sumAbsDifference: 200 * mean, sumSquaredDifference: 400 * mean ** 2 };
 }
 
 function arm(count: number, errorKeys: number): ArmCounts {
@@ -223,6 +244,7 @@ function observation({
     arms: { champion: arm(4_000, 2), challenger: challenger ?? arm(600, 0) },
     windows: [{ startMs: start, arm: 'champion', requests: 1, errors: 0 }],
     paired: { keys: 600, sumAbsDifference: 18, sumSquaredDifference: 1 },
+    pairedWindows: [0, 1, 2].map((at) => pairedDay(at, 0.03)),
     lostAtMost: 0,
     ...overrides,
   };
