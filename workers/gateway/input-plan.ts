@@ -18,6 +18,9 @@ export interface DecodedInputs {
   readonly imputed: number;
 }
 
+/** Own name for it: an import is looked up at each use, and the loops below use it for each value. */
+const MISSING = MISSING_INT64;
+
 interface PlannedInput {
   readonly signature: InputSignature;
   readonly categories: ReadonlySet<string> | null;
@@ -140,7 +143,7 @@ function checkTyped(column: TypedColumn, signature: InputSignature): number {
   for (let row = 0; row < column.length; row += 1) {
     const value = column[row]!;
     // What is missing fails a comparison or the second test.
-    if (value >= low && value <= high && value !== MISSING_INT64) continue;
+    if (value >= low && value <= high && value !== MISSING) continue;
     if (signature.nullable && isMissing(value)) continue;
     if (signature.onInvalid === 'reject') throw refuse(value, row, signature);
     wrong += 1;
@@ -157,7 +160,7 @@ function isAllowed(value: number | string, { signature, categories }: PlannedInp
 
 export function isMissing(value: number | string): boolean {
   // NaN is the one value that differs from itself.
-  return value === '' || value === MISSING_INT64 || value !== value;
+  return value === '' || value === MISSING || value !== value;
 }
 
 /** A copy: the other arm may take the value as it is. BOOL has no missing value, and nothing to be out of range. */

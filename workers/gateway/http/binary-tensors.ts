@@ -70,7 +70,7 @@ export function decodeTensor(
     throw invalid(
       `input ${quote(name)} has ${bytes.length} bytes; ${elements} ${datatype} elements take ${elements * size}`,
     );
-  return read(bytes.byteOffset % size === 0 ? bytes : Uint8Array.prototype.slice.call(bytes), elements);
+  return read(bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes), elements);
 }
 
 /** Each element is its length as an unsigned 32-bit integer, then as many bytes of UTF-8. */
