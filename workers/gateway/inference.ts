@@ -1,9 +1,11 @@
+import { SlipwayError } from '../../workflows/domain/errors';
 import { assignmentKey } from './assignment';
 import { readEventTime } from './event-time';
 import { InferCall } from './infer-call';
 import type { InferenceContext, InferenceOptions, Reply, RequestHeaders } from './inference-context';
 import type { V2Request } from './protocol';
 import { invalid, quote } from './protocol';
+import { refusedRequest } from './prediction-row';
 import { problemOf } from './responses';
 import type { ServedModel } from './served-model';
 
@@ -25,9 +27,26 @@ export class InferenceService implements InferenceContext {
       const eventMs = readEventTime(request.parameters.event_time, served.route.clock, receivedMs);
       const requestId = request.id ?? `${this.options.incarnation}-${(this.sequence += 1)}`;
       const key = assignmentKey(served.route.assignment, request, headers, requestId, served.champion.plan);
-      new InferCall(this, served, request, requestId, key, eventMs, receivedMs, startedMs, reply).start();
+      this.start(
+        new InferCall(this, served, request, requestId, key, eventMs, receivedMs, startedMs, reply),
+        startedMs,
+      );
     } catch (error) {
       this.refuse(served, error, startedMs, reply);
+    }
+  }
+
+  /** Values that the champion refuses are logged as such, so that the monitor sees callers whose data went wrong. */
+  private start(call: InferCall, startedMs: number): void {
+    try {
+      call.start();
+    } catch (error) {
+      const { log, nowMs } = this.options;
+      const latencyUs = Math.round((nowMs() - startedMs) * 1_000);
+      const rows = call.request.inputs[0]?.shape[0] ?? 1;
+      if (error instanceof SlipwayError && error.code === 'INPUT_INVALID')
+        log.add(refusedRequest({ call, rows, code: error.code, latencyUs }));
+      throw error;
     }
   }
 

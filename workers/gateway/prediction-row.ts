@@ -26,11 +26,7 @@ export interface LoggedRequest {
 
 /** A request whose values the champion refused: logged with its code and without a value, so that its kind shows and its content does not. */
 export interface Refusal {
-  readonly served: ServedModel;
-  readonly requestId: string;
-  readonly key: string;
-  readonly eventMs: number;
-  readonly receivedMs: number;
+  readonly call: Pick<LoggedRequest, 'served' | 'requestId' | 'key' | 'eventMs' | 'receivedMs'>;
   readonly rows: number;
   readonly code: ErrorCode;
   readonly latencyUs: number;
@@ -40,14 +36,14 @@ export interface Refusal {
  * What the log says of a refusal. The refused values are in it as nulls: they may be anything a caller typed into the wrong field, and
  * the monitor needs to know how many there are, not which.
  */
-export function refusedRequest({ served, code, ...known }: Refusal): LoggedRequest {
+export function refusedRequest({ call, rows, code, latencyUs }: Refusal): LoggedRequest {
+  const { served, requestId, key, eventMs, receivedMs } = call;
   return {
-    ...known,
-    served,
+    ...{ served, requestId, key, eventMs, receivedMs, rows, latencyUs },
     arm: 'champion',
     release: served.champion,
     status: code,
-    inputs: { rows: known.rows, columns: [], flagged: 0, imputed: 0 },
+    inputs: { rows, columns: [], flagged: 0, imputed: 0 },
     readBy: served.champion,
     scores: null,
     pairedRelease: null,

@@ -11,8 +11,8 @@ import type { LoggedRequest } from '../../../workers/gateway/prediction-row';
 import { refusedRequest } from '../../../workers/gateway/prediction-row';
 import type { LoadedRelease } from '../../../workers/gateway/served-model';
 import { ServedModel } from '../../../workers/gateway/served-model';
-import { MODEL, until } from './fixture';
-import { DISTANCE, signatureWith } from './models';
+import { GatewayFixture, inferBody, MODEL, post, ready, until } from './fixture';
+import { DISTANCE, linearModel, signatureWith } from './models';
 
 const DAY_MS = Date.parse('2026-03-01T00:00:00Z');
 const WINDOW = { model: MODEL, fromMs: DAY_MS, toMs: DAY_MS + 86_400_000, release: null, asOfMs: DAY_MS };
@@ -44,7 +44,7 @@ const served = new ServedModel(
 function answered(requestId: string): LoggedRequest {
   return {
     ...refusedRequest({
-      ...{ served, requestId, key: requestId, eventMs: DAY_MS, receivedMs: DAY_MS + 1_000 },
+      call: { served, requestId, key: requestId, eventMs: DAY_MS, receivedMs: DAY_MS + 1_000 },
       ...{ rows: 1, code: 'INPUT_INVALID', latencyUs: 5 },
     }),
     status: 'ok',
@@ -54,8 +54,8 @@ function answered(requestId: string): LoggedRequest {
 }
 
 function refused(requestId: string, rows = 1): LoggedRequest {
-  const at = { eventMs: DAY_MS, receivedMs: DAY_MS };
-  return refusedRequest({ served, requestId, key: requestId, ...at, rows, code: 'INPUT_INVALID', latencyUs: 5 });
+  const call = { served, requestId, key: requestId, eventMs: DAY_MS, receivedMs: DAY_MS };
+  return refusedRequest({ call, rows, code: 'INPUT_INVALID', latencyUs: 5 });
 }
 
 function openLog(): PredictionLog {
@@ -108,6 +108,28 @@ describe('a refused request', () => {
     await log.close();
     expect(await reader().statuses(WINDOW)).toEqual({ ok: 1, INPUT_INVALID: 2 });
     expect(await reader().inputs(WINDOW, { distance: 'number' })).toEqual({ distance: Float64Array.of(7) });
+  });
+
+  it('of a caller is logged by the gateway, row by row, and what is no request is not', async () => {
+    const fixture = new GatewayFixture();
+    try {
+      await fixture.route(await fixture.release(linearModel(1, 1)));
+      const gateway = await fixture.start();
+      await ready(gateway);
+      const fromMs = Date.now() - 86_400_000;
+      const answers = [
+        await post(gateway.url, inferBody([1])),
+        await post(gateway.url, inferBody([1, 9_999_999])),
+        await post(gateway.url, '{'),
+      ];
+      expect(answers.map(({ status }) => status)).toEqual([200, 422, 400]);
+      await fixture.stop(gateway);
+      const window = { ...WINDOW, fromMs, toMs: fromMs + 3 * 86_400_000, asOfMs: fromMs };
+      const logged = createPredictionReader(fixture.store, join(folder, 'mirror'));
+      expect(await logged.statuses(window)).toEqual({ ok: 1, INPUT_INVALID: 2 });
+    } finally {
+      await fixture.dispose();
+    }
   });
 
   it('gives way to the answer of the same request put right', async () => {
