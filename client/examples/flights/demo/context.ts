@@ -69,13 +69,19 @@ export async function playUntilEnded(demo: Demo, run: StartedRun, untilMs: numbe
   return Promise.race([waiting, sleep(20_000).then(() => null)]);
 }
 
-/** Waits until a first canary step is committed, so that replayed days are not wasted on the champion alone. */
+/**
+ * Waits until the gateway serves a first canary step, so that replayed days are not wasted on the champion alone, and the trial
+ * begins with a day's first request.
+ */
 export async function untilCanary(demo: Demo): Promise<void> {
+  const url = new URL(`/v2/models/${MODEL}`, demo.stack.state().urls.gateway);
   for (let look = 0; look < 150; look += 1) {
-    if ((await demo.client.deploymentStatus(MODEL))?.rollout) return;
+    const rollout = (await demo.client.deploymentStatus(MODEL))?.rollout;
+    const served = rollout ? await fetch(url).then((answer) => answer.json() as Promise<{ versions?: string[] }>) : {};
+    if ((served.versions?.length ?? 0) > 1) return;
     await sleep(200);
   }
-  throw new Error('no rollout began within 30 s');
+  throw new Error('no canary was served within 30 s');
 }
 
 export async function readManifest(demo: Demo, version: number): Promise<ReleaseManifest> {
