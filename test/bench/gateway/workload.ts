@@ -121,17 +121,38 @@ export function matrixBody(rows: readonly Row[]): Body {
 }
 
 /** The binary tensor extension of V2: a JSON part, then the tensors' little-endian bytes in their order. */
-export function binaryBody(names: readonly string[], rows: readonly Row[]): { body: Body; headerBytes: number } {
-  const inputs = names.map((name) => ({
+export function binaryBody(names: readonly string[], rows: readonly Row[]): BinaryBody {
+  const tensors = names.map((name) => ({ name, shape: [rows.length, 1] }));
+  return binaryTensors(
+    tensors,
+    names.flatMap((_, index) => rows.map((row) => row[index]!)),
+  );
+}
+
+/** The same with one matrix. */
+export function binaryMatrixBody(rows: readonly Row[]): BinaryBody {
+  return binaryTensors([{ name: 'X', shape: [rows.length, rows[0]!.length] }], rows.flat());
+}
+
+export interface BinaryBody {
+  readonly body: Body;
+  /** What `Inference-Header-Content-Length` says: how long the JSON part is, with its id. */
+  readonly headerBytes: number;
+}
+
+function binaryTensors(
+  tensors: readonly { readonly name: string; readonly shape: readonly number[] }[],
+  values: readonly number[],
+): BinaryBody {
+  const inputs = tensors.map(({ name, shape }) => ({
     name,
     datatype: 'FP32',
-    shape: [rows.length, 1],
-    parameters: { binary_data_size: 4 * rows.length },
+    shape,
+    parameters: { binary_data_size: 4 * shape.reduce((product, size) => product * size, 1) },
   }));
   const { before, after } = bodyAround({ inputs, parameters: { binary_data_output: true } });
-  const values = Float32Array.from(names.flatMap((_, index) => rows.map((row) => row[index]!)));
   return {
-    body: { before, after: Buffer.concat([after, Buffer.from(values.buffer)]) },
+    body: { before, after: Buffer.concat([after, Buffer.from(Float32Array.from(values).buffer)]) },
     headerBytes: before.length + ID_LENGTH + after.length,
   };
 }

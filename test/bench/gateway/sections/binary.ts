@@ -8,109 +8,122 @@ import { atMost, figure, notMeasured, spreadText, type Line, type SectionReport 
 import { writeRequests, type Requests } from '../request-file';
 import { Running } from '../running';
 import type { ServerProcess } from '../server-process';
-import { binaryBody, bodyWithId, featureModel, featureNames, rowsOfWidth, signatureOfWidth } from '../workload';
+import {
+  binaryBody,
+  binaryMatrixBody,
+  bodyWithId,
+  featureModel,
+  featureNames,
+  ID_LENGTH,
+  rowsOfWidth,
+  signatureOfWidth,
+} from '../workload';
 
 const GATEWAY = 'Slipway gateway';
+const UNLOGGED = 'Slipway gateway, no prediction log';
 const LIMIT = 1.3;
 const WARM_UP_TIMES = 20;
+const WIDTH = 32;
+const ROWS = 32;
+const MODEL = 'bench/binary';
+const SIGNATURE = signatureOfWidth(WIDTH);
+const ONNX = featureModel(WIDTH, 2);
 
-/** 1,024 values, laid out in two ways: what is paid for each tensor, and for each row, is not the same. */
-const SHAPES = [
-  { features: 32, rows: 32 },
-  { features: 4, rows: 256 },
-] as const;
-type Shape = (typeof SHAPES)[number];
+/** Bodies of 32 rows of 32 features each: 1,024 values, with others in every body. */
+const BATCHES = Array.from({ length: 8 }, (_, index) =>
+  rowsOfWidth(WIDTH, 8 * ROWS).slice(index * ROWS, (index + 1) * ROWS),
+);
+const FORMS = {
+  '32 tensors of 32 rows': BATCHES.map((rows) => binaryBody(featureNames(WIDTH), rows)),
+  'one matrix, 32 × 32': BATCHES.map((rows) => binaryMatrixBody(rows)),
+} as const;
+type Form = keyof typeof FORMS;
 
-const titleOf = ({ features, rows }: Shape): string => `${features} features × ${rows} rows`;
-const modelOf = ({ features }: Shape): string => `bench/binary-${features}`;
+interface Servers {
+  readonly echo: ServerProcess;
+  readonly gateways: readonly (ServerProcess & { readonly name: string })[];
+}
 
 /** The binary tensor extension of V2, against a bare echo of the same body. */
-export async function measureBinary(context: BenchContext): Promise<SectionReport> {
-  const cases: { row: readonly string[] | null; line: Line }[] = [];
-  for (const shape of SHAPES) cases.push(await Running.during((running) => measureShape(running, context, shape)));
+export function measureBinary(context: BenchContext): Promise<SectionReport> {
+  return Running.during(async (running) => {
+    const servers = await startServers(running);
+    const cases: { rows: readonly (readonly string[])[]; line: Line }[] = [];
+    for (const form of Object.keys(FORMS) as Form[]) cases.push(await measureForm(context, servers, form));
+    return {
+      id: 'b',
+      title: 'Binary tensors, 1,024 values',
+      table: {
+        head: ['body', 'server', 'CPU µs a request', 'times the echo', 'requests/s', 'p50 ms', 'p99 ms'],
+        rows: cases.flatMap(({ rows }) => rows),
+      },
+      lines: cases.map(({ line }) => line),
+      remarks: [
+        'Answers are asked for in binary. The echo sends the whole body back and works nothing out; the gateway validates and scores 32 rows, and logs 1,024 inputs.',
+      ],
+    };
+  });
+}
+
+async function startServers(running: Running): Promise<Servers> {
+  const fixture = running.fixture();
+  await fixture.route(await fixture.release({ onnx: ONNX, signature: SIGNATURE }, undefined, MODEL));
+  const start = (id: string, hasLog: boolean): Promise<ServerProcess> =>
+    running.server(startGatewayProcess(fixture, { id, models: [MODEL], hasLog }));
+  const gateways = [
+    { ...(await start('bench-binary', true)), name: GATEWAY },
+    { ...(await start('bench-binary-unlogged', false)), name: UNLOGGED },
+  ];
+  return { echo: await running.server(startEcho()), gateways };
+}
+
+function requestsOf(form: Form): Requests {
+  const bodies = FORMS[form];
   return {
-    id: 'b',
-    title: 'Binary tensors, 1,024 values',
-    table: {
-      head: ['shape', 'server', 'CPU µs a request', 'requests/s', 'p50 ms', 'p99 ms'],
-      rows: cases.flatMap(({ row }) => (row ? [row.slice(0, 6), [row[0]!, ...row.slice(6)]] : [])),
+    path: `/v2/models/${MODEL}/infer`,
+    headers: {
+      'Content-Type': 'application/octet-stream',
+      'Inference-Header-Content-Length': String(bodies[0]!.headerBytes),
     },
-    lines: cases.map(({ line }) => line),
-    remarks: [
-      'The answers are asked for in binary too. The echo sends the whole body back, the gateway one score a row.',
-    ],
+    bodies: bodies.map(({ body }) => body),
   };
 }
 
-async function measureShape(
-  running: Running,
+async function measureForm(
   context: BenchContext,
-  shape: Shape,
-): Promise<{ row: readonly string[] | null; line: Line }> {
-  const what = `CPU against the bare echo, ${titleOf(shape)}`;
-  const ours = await startOurs(running, shape);
-  if (ours.refusal !== null)
-    return { row: null, line: notMeasured(what, `≤ ${LIMIT}`, `not supported yet: ${ours.refusal}`) };
-  const echo = await running.server(startEcho());
-  const requestFile = writeRequests(join(context.folder, `binary-${shape.features}.requests`), ours.requests);
+  { echo, gateways }: Servers,
+  form: Form,
+): Promise<{ rows: readonly (readonly string[])[]; line: Line }> {
+  const what = `CPU against the bare echo, ${form}`;
+  const requests = requestsOf(form);
+  const refusal = await refusalOf(gateways[0]!.origin, requests);
+  if (refusal !== null) return { rows: [], line: notMeasured(what, `≤ ${LIMIT}`, `not supported yet: ${refusal}`) };
+  const expected = await Promise.all(BATCHES.map(async (rows) => [...(await directScores(ONNX, SIGNATURE, rows))]));
+  for (const { name, origin } of gateways)
+    await checkAnswers({ name, origin, requests, expected, times: WARM_UP_TIMES });
+  const requestFile = writeRequests(join(context.folder, 'binary.requests'), requests);
   const rounds = await measureInTurns(context, [
     { ...echo, name: ECHO, requestFile },
-    { ...ours.server, name: GATEWAY, requestFile },
+    ...gateways.map((gateway) => ({ ...gateway, requestFile })),
   ]);
-  const cells = (name: string): string[] => [
-    name,
-    spreadText(rounds.spread(name, 'cpuUs')),
-    figure(rounds.spread(name, 'perSecond').median),
-    figure(rounds.spread(name, 'p50Us').median / 1_000),
-    figure(rounds.spread(name, 'p99Us').median / 1_000),
-  ];
   return {
-    row: [titleOf(shape), ...cells(ECHO), ...cells(GATEWAY)],
+    rows: [ECHO, GATEWAY, UNLOGGED].map((name) => [
+      form,
+      name,
+      spreadText(rounds.spread(name, 'cpuUs')),
+      name === ECHO ? '1' : spreadText(rounds.ratio(name, ECHO, 'cpuUs')),
+      figure(rounds.spread(name, 'perSecond').median),
+      figure(rounds.spread(name, 'p50Us').median / 1_000),
+      figure(rounds.spread(name, 'p99Us').median / 1_000),
+    ]),
     line: atMost(what, rounds.ratio(GATEWAY, ECHO, 'cpuUs'), LIMIT),
   };
 }
 
-async function startOurs(
-  running: Running,
-  shape: Shape,
-): Promise<{ server: ServerProcess; requests: Requests; refusal: string | null }> {
-  const names = featureNames(shape.features);
-  const batches = Array.from({ length: 8 }, (_, index) =>
-    rowsOfWidth(shape.features, 8 * shape.rows).slice(index * shape.rows, (index + 1) * shape.rows),
-  );
-  const encoded = batches.map((rows) => binaryBody(names, rows));
-  const requests: Requests = {
-    path: `/v2/models/${modelOf(shape)}/infer`,
-    headers: {
-      'Content-Type': 'application/octet-stream',
-      'Inference-Header-Content-Length': String(encoded[0]!.headerBytes),
-    },
-    bodies: encoded.map(({ body }) => body),
-  };
-  const signature = signatureOfWidth(shape.features);
-  const onnx = featureModel(shape.features, 2);
-  const fixture = running.fixture();
-  await fixture.route(await fixture.release({ onnx, signature }, undefined, modelOf(shape)));
-  const server = await running.server(
-    startGatewayProcess(fixture, { id: `bench-binary-${shape.features}`, models: [modelOf(shape)] }),
-  );
-  const refusal = await refusalOf(server.origin, requests);
-  if (refusal !== null) return { server, requests, refusal };
-  const expected = await Promise.all(batches.map(async (rows) => [...(await directScores(onnx, signature, rows))]));
-  await checkAnswers({ name: GATEWAY, origin: server.origin, requests, expected, times: WARM_UP_TIMES });
-  return { server, requests, refusal };
-}
-
 /** Why the gateway does not take the first body; null where it does. */
 async function refusalOf(origin: string, { path, headers, bodies }: Requests): Promise<string | null> {
-  const response = await fetch(`${origin}${path}`, {
-    method: 'POST',
-    headers,
-    body: bodyWithId(bodies[0]!, '0'.repeat(16)),
-  });
-  if (response.status === 200) {
-    await response.arrayBuffer();
-    return null;
-  }
-  return `${response.status} ${(await response.text()).slice(0, 120)}`;
+  const body = bodyWithId(bodies[0]!, '0'.repeat(ID_LENGTH));
+  const response = await fetch(`${origin}${path}`, { method: 'POST', headers, body });
+  const text = await response.text();
+  return response.status === 200 ? null : `${response.status} ${text.slice(0, 120)}`;
 }

@@ -121,7 +121,7 @@ function report(rounds: Rounds, inference: Spread, scored: number): SectionRepor
       },
     ],
     remarks: [
-      `One inference by the gateway's executor, ${'32'} rows under way: ${spreadText(inference, ' µs')} of CPU a row. ` +
+      `One inference by the gateway's executor, 32 rows under way: ${spreadText(inference, ' µs')} of CPU a row. ` +
         `A pair cost ${spreadText(spreadOf(pairCosts), ' µs')}; ${figure(scored * 100)} % of the pairs were scored, the rest dropped under load as documented.`,
       'Every request has a key of its own, which is the most that counting by key can cost.',
     ],
