@@ -55,14 +55,16 @@ export function assemble(options: GatewayOptions): Parts {
   const { config, logger, ports, nowMs = () => performance.now() } = options;
   const incarnation = newIncarnation(config.gateway.id);
   const put: Put = (key, bytes) => ports.store.put(key, bytes);
-  const metrics: GatewayMetrics = new GatewayMetrics(createMetrics('gateway'), {
+  const metrics: GatewayMetrics = new GatewayMetrics(createMetrics(options.fleet ? config.gateway.id : 'gateway'), {
     queuedRows: () => executor.queuedRows,
     models: () => follower.all().map(({ served }) => statusOf(served, nowMs())),
     predictionLog: () => records.log,
     compromised: () => follower.compromised(),
     failedTrustLooks: () => ports.trust.failedLooks,
     modelBytes: () => releases.memoryByModel(),
+    ...(options.fleet ? { page: () => options.fleet!.metrics() } : {}),
   });
+  options.fleet?.publish(() => metrics.registry.metrics());
   const problem: Report = (event) => (error) => {
     metrics.countEvent(event);
     logger.warn({ err: error, event }, 'survived a trouble');

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import { join } from 'node:path';
 import { createAuditLog } from '../../infra/audit/log';
 import type { SlipwayConfig } from '../../infra/config/config';
@@ -8,6 +9,8 @@ import { createRouteReader } from '../../infra/routes/reader';
 import { followTrust } from '../../infra/signing/follow-trust';
 import type { Logger } from '../../infra/telemetry/log';
 import { runProcess } from '../process';
+import { Fleet } from './fleet/fleet';
+import { FleetMember, MEMBER_VARIABLE, memberConfig, untilAlone } from './fleet/member';
 import { startGateway } from './gateway';
 import type { GatewayPorts } from './gateway-options';
 import { cacheFolder } from './identity';
@@ -33,9 +36,24 @@ async function untilAskedToEnd(): Promise<string> {
   });
 }
 
-runProcess('gateway', async (config, logger) => {
-  const gateway = await startGateway({ config, logger, ports: openPorts(config, logger) });
-  const signal = await untilAskedToEnd();
+async function runGateway(config: SlipwayConfig, logger: Logger, fleet?: FleetMember): Promise<void> {
+  const options = { config, logger, ports: openPorts(config, logger) };
+  const gateway = await startGateway(fleet ? { ...options, fleet } : options);
+  const signal = await Promise.race([untilAskedToEnd(), untilAlone()]);
   logger.info({ signal }, 'gateway drains');
   await gateway.close();
+}
+
+async function runFleet(config: SlipwayConfig, logger: Logger): Promise<void> {
+  const fleet = new Fleet({ entry: __filename, processes: config.gateway.processes, logger });
+  const signal = await Promise.race([untilAskedToEnd(), fleet.failed]);
+  logger.info({ signal }, 'gateway processes drain');
+  await fleet.end();
+}
+
+runProcess('gateway', async (config, logger) => {
+  const member = cluster.isWorker ? process.env[MEMBER_VARIABLE] : undefined;
+  if (member !== undefined)
+    return runGateway(memberConfig(config, member), logger.child({ member }), new FleetMember());
+  return config.gateway.processes > 1 ? runFleet(config, logger) : runGateway(config, logger);
 });

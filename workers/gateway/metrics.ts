@@ -22,6 +22,8 @@ export interface MetricSources {
   /** Models whose newest route rests on a compromised key, wholly or in an arm. */
   readonly compromised: () => readonly string[];
   readonly failedTrustLooks: () => number;
+  /** What is shown in place of this process's own page: that of all processes behind the port. */
+  readonly page?: () => Promise<string>;
   /** Estimated memory of the releases that are open, by model. */
   readonly modelBytes?: () => ReadonlyMap<string, number>;
 }
@@ -48,6 +50,10 @@ export class GatewayMetrics {
     );
     this.registerCounters();
     this.registerGauges();
+  }
+
+  page(): Promise<string> {
+    return this.sources.page?.() ?? this.registry.metrics();
   }
 
   /** `code` is `ok` or an error code of the catalogue. */

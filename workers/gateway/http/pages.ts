@@ -44,8 +44,8 @@ export async function answerPage(
   }
   if (target.kind === 'index') return answerIndex(parts, message, reply);
   if (target.kind === 'metrics') {
-    const { registry } = parts.service.options.metrics;
-    return reply.send(200, await registry.metrics(), registry.contentType);
+    const { metrics } = parts.service.options;
+    return reply.send(200, await metrics.page(), metrics.registry.contentType);
   }
   answerTarget(parts, target, reply);
 }
