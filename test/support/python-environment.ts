@@ -1,8 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import type { ProcessIdentity } from '../../infra/workspace/process-table';
+import { identify, isAlive } from '../../infra/workspace/process-table';
+
+const LOCK_POLL_MS = 500;
 
 /**
  * A Python with these requirements, made once from PyPI in the cache outside the checkout and named by their digest. Null where there is no
@@ -19,17 +23,62 @@ export function pythonEnvironment(
     process.env['SLIPWAY_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'slipway');
   const folder = join(cache, `python-${digest}`);
   const python = join(folder, 'bin', 'python');
-  if (existsSync(join(folder, 'complete'))) return python;
-  rmSync(folder, { recursive: true, force: true });
   mkdirSync(cache, { recursive: true });
+  if (!isComplete(folder)) withLock(`${folder}.lock`, () => make(folder, requirements, shows));
+  return python;
+}
+
+function isComplete(folder: string): boolean {
+  return existsSync(join(folder, 'complete'));
+}
+
+function make(folder: string, requirements: string, shows: 'errors' | 'progress'): void {
+  // Another process may have made it while this one waited.
+  if (isComplete(folder)) return;
+  rmSync(folder, { recursive: true, force: true });
   execFileSync('python3', ['-m', 'venv', folder]);
   const quiet = shows === 'errors' ? ['--quiet'] : [];
-  execFileSync(python, ['-m', 'pip', 'install', ...quiet, '--disable-pip-version-check', '-r', requirements], {
-    stdio: 'inherit',
-  });
+  const pip = [...quiet, '--disable-pip-version-check', '-r', requirements];
+  execFileSync(join(folder, 'bin', 'python'), ['-m', 'pip', 'install', ...pip], { stdio: 'inherit' });
   mkdirSync(join(folder, 'incomplete'));
   renameSync(join(folder, 'incomplete'), join(folder, 'complete'));
-  return python;
+}
+
+/** Runs `work` while no other process of this machine does; a lock whose process is gone counts no more. */
+function withLock(lock: string, work: () => void): void {
+  while (!tryLock(lock)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_POLL_MS);
+  try {
+    work();
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}
+
+function tryLock(lock: string): boolean {
+  try {
+    writeFileSync(lock, JSON.stringify(identify(process.pid)), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    removeIfDead(lock);
+    return false;
+  }
+}
+
+/** Moved aside first, so that two who find it dead do not remove each other's. */
+function removeIfDead(lock: string): void {
+  try {
+    const text = readFileSync(lock, 'utf8');
+    // Just made: its process has yet to write who it is.
+    if (text === '') return;
+    const holder = JSON.parse(text) as ProcessIdentity;
+    if (isAlive(holder)) return;
+    const aside = `${lock}.${holder.pid}`;
+    renameSync(lock, aside);
+    rmSync(aside, { force: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
 }
 
 function hasPython(): boolean {
