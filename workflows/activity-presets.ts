@@ -7,8 +7,11 @@ const MINUTE_MS = 60 * SECOND_MS;
 
 /** A light activity's process is gone when it has not answered by then; also what a killed control worker costs at most. */
 const LIGHT_CALL_MS = 10 * SECOND_MS;
-/** Workers heartbeat each second: three were missed, and the machine may be busy. */
-const HEARTBEAT_MS = 10 * SECOND_MS;
+/**
+ * Workers heartbeat each second (workers/worker.ts holds none back longer), so that five in a row were missed: by a process that was killed,
+ * or by one whose event loop stood still. The second costs a new attempt beside a zombie that is told to end, never a wrong result.
+ */
+const HEARTBEAT_MS = 6 * SECOND_MS;
 const SHORTEST_HEARTBEAT_MS = 3 * SECOND_MS;
 const SHORTEST_CALL_MS = 2 * SECOND_MS;
 const DATA_JOB_MS = 2 * 60 * MINUTE_MS;
@@ -25,7 +28,8 @@ const patient = {
   maximumInterval: 10 * SECOND_MS,
   nonRetryableErrorTypes,
 };
-const unhurried = { ...patient, initialInterval: SECOND_MS, maximumInterval: 30 * SECOND_MS };
+/** What a job's silence was noticed by has made it wait long enough. */
+const unhurried = { ...patient, initialInterval: SECOND_MS / 2, maximumInterval: 30 * SECOND_MS };
 
 /**
  * How an activity is called, by what it is:

@@ -18,7 +18,7 @@ import type { LifecycleComputeActivities } from '../../workflows/lifecycle.activ
 import type { AuditLog } from '../../infra/audit/port';
 import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
 import { withAttemptFolder } from '../../infra/process/attempt-folder';
-import { withHeartbeat } from '../../infra/process/activity-scope';
+import { type ActivityScope, withHeartbeat } from '../../infra/process/activity-scope';
 import { ChildEndedError, describeEnd } from '../../infra/process/child-end';
 import { runJobChild } from '../../infra/process/job-child';
 import type { ReleaseRegistry } from '../../infra/releases/port';
@@ -57,7 +57,7 @@ export function createEvaluationActivities(
   ports: EvaluationPorts,
 ): Pick<LifecycleComputeActivities, 'evaluate' | 'judgeGates'> {
   return {
-    evaluate: (input) => evaluate(ports, input),
+    evaluate: (input) => withHeartbeat((scope) => evaluate(ports, input, scope)),
     judgeGates: async ({ request, evaluation }) => {
       const spec = await ports.blobs.getJson<ModelSpec>(request.spec);
       const measured = await ports.blobs.getJson<EvidenceDocument>(evaluation.evidence);
@@ -86,7 +86,11 @@ interface EvaluateInput {
   readonly training: TrainResult;
 }
 
-async function evaluate(ports: EvaluationPorts, { request, ingest, training }: EvaluateInput): Promise<EvaluateResult> {
+async function evaluate(
+  ports: EvaluationPorts,
+  { request, ingest, training }: EvaluateInput,
+  scope: ActivityScope,
+): Promise<EvaluateResult> {
   const spec = await ports.blobs.getJson<ModelSpec>(request.spec);
   const champion = await findChampion(ports, request.model);
   const { onnx, signature: signatureDigest } = training;
@@ -103,7 +107,7 @@ async function evaluate(ports: EvaluationPorts, { request, ingest, training }: E
   if (kept) return kept;
   const signature = await ports.blobs.getJson<Signature>(signatureDigest);
   const championUnscored = champion && whyUnscored(champion, spec);
-  const evaluation = await measureInChild(ports, {
+  const evaluation = await measureInChild(ports, scope, {
     spec,
     signature,
     training,
@@ -150,6 +154,7 @@ interface Measurement {
 
 async function measureInChild(
   ports: EvaluationPorts,
+  scope: ActivityScope,
   { spec, signature, training, manifest, champion }: Measurement,
 ): Promise<Evaluation> {
   const limits = ports.limits ?? DEFAULT_LIMITS;
@@ -165,20 +170,19 @@ async function measureInChild(
     memoryMb: Math.floor(limits.memoryMb * DUCKDB_SHARE),
   };
   return withAttemptFolder(ports.workFolder ?? tmpdir(), 'evaluation', (folder) =>
-    runMeasurement(ports, folder, job, limits),
+    runMeasurement(ports, scope, folder, job, limits),
   );
 }
 
 async function runMeasurement(
   ports: EvaluationPorts,
+  scope: ActivityScope,
   folder: string,
   job: EvaluationJob,
   limits: EvaluationLimits,
 ): Promise<Evaluation> {
   const entry = join(__dirname, 'evaluation-child');
-  const answer = await withHeartbeat((scope) =>
-    runJobChild<EvaluationJob, EvaluationReport>({ entry, folder, job, limits, scope }),
-  );
+  const answer = await runJobChild<EvaluationJob, EvaluationReport>({ entry, folder, job, limits, scope });
   if (!answer.ok) {
     const ended = `scoring the holdout ${await describeEnd(ports.blobs, answer.outcome)}`;
     throw answer.outcome.limit === null ? new ChildEndedError(ended) : new SlipwayError('MODEL_UNREADABLE', ended);

@@ -39,15 +39,16 @@ interface LookRecord {
 /** Belongs on the compute queue. */
 export function createLookActivities(ports: LookPorts): MonitorComputeActivities {
   return {
-    look: async ({ model, asOf, look }) => {
-      const existing = await readJson<LookRecord>(ports.store, keys.monitorLook(model, look));
-      const record = existing ?? (await withHeartbeat(() => lookAt(ports, model, asOf, look)));
-      const isMine =
-        existing !== null || (await ports.store.create(keys.monitorLook(model, look), canonicalBytes(record)));
-      const kept = isMine ? record : (await readJson<LookRecord>(ports.store, keys.monitorLook(model, look)))!;
-      await keepState(ports.store, model, kept.state);
-      return kept.result;
-    },
+    look: ({ model, asOf, look }) =>
+      withHeartbeat(async () => {
+        const existing = await readJson<LookRecord>(ports.store, keys.monitorLook(model, look));
+        const record = existing ?? (await lookAt(ports, model, asOf, look));
+        const isMine =
+          existing !== null || (await ports.store.create(keys.monitorLook(model, look), canonicalBytes(record)));
+        const kept = isMine ? record : (await readJson<LookRecord>(ports.store, keys.monitorLook(model, look)))!;
+        await keepState(ports.store, model, kept.state);
+        return kept.result;
+      }),
   };
 }
 

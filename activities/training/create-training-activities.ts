@@ -10,7 +10,7 @@ import type { ModelLimits } from '../../infra/onnx/inspect-model';
 import { machineClass } from '../../infra/onnx/machine-class';
 import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
 import { withAttemptFolder } from '../../infra/process/attempt-folder';
-import { withHeartbeat } from '../../infra/process/activity-scope';
+import { type ActivityScope, withHeartbeat } from '../../infra/process/activity-scope';
 import { findStepResult, keepStepResult, stepCacheKey } from '../../infra/runs/step-results';
 import { createCheckpointStore } from './checkpoints';
 import { runTrainer } from './run-trainer';
@@ -34,31 +34,38 @@ export function createTrainingActivities(
   ports: TrainingPorts,
 ): TrainingActivities & Pick<LifecycleComputeActivities, 'openImported'> {
   return {
-    train: async ({ request, ingest }) => {
-      const spec = await ports.blobs.getJson<ModelSpec>(request.spec);
-      const cacheKey = stepCacheKey({
-        step: 'train',
-        builtin: BUILTIN_VERSION,
-        snapshot: ingest.snapshot,
-        task: spec.task,
-        features: spec.features,
-        training: spec.training,
-      });
-      const kept = await findStepResult<TrainResult>(ports.store, request, 'train', cacheKey);
-      if (kept) return kept;
-      const manifest = await ports.blobs.getJson<SnapshotManifest>(ingest.manifest);
-      const result = await withAttemptFolder(ports.workFolder ?? tmpdir(), 'training', (folder) =>
-        trainIn(folder, ports, request, spec, manifest, cacheKey),
-      );
-      return keepStepResult(ports.store, request, 'train', cacheKey, result);
-    },
-    openImported: ({ request }) => openImported(ports, request),
+    train: (input) => withHeartbeat((scope) => train(ports, input, scope)),
+    openImported: ({ request }) => withHeartbeat((scope) => openImported(ports, request, scope)),
   };
+}
+
+async function train(
+  ports: TrainingPorts,
+  { request, ingest }: Parameters<TrainingActivities['train']>[0],
+  scope: ActivityScope,
+): Promise<TrainResult> {
+  const spec = await ports.blobs.getJson<ModelSpec>(request.spec);
+  const cacheKey = stepCacheKey({
+    step: 'train',
+    builtin: BUILTIN_VERSION,
+    snapshot: ingest.snapshot,
+    task: spec.task,
+    features: spec.features,
+    training: spec.training,
+  });
+  const kept = await findStepResult<TrainResult>(ports.store, request, 'train', cacheKey);
+  if (kept) return kept;
+  const manifest = await ports.blobs.getJson<SnapshotManifest>(ingest.manifest);
+  const result = await withAttemptFolder(ports.workFolder ?? tmpdir(), 'training', (folder) =>
+    trainIn(folder, ports, scope, request, spec, manifest, cacheKey),
+  );
+  return keepStepResult(ports.store, request, 'train', cacheKey, result);
 }
 
 async function trainIn(
   folder: string,
   ports: TrainingPorts,
+  scope: ActivityScope,
   request: RunRequest,
   spec: ModelSpec,
   manifest: SnapshotManifest,
@@ -66,30 +73,25 @@ async function trainIn(
 ): Promise<TrainResult> {
   const signature = signatureOf(spec);
   const checkpoints = createCheckpointStore(ports, request, training);
-  return withHeartbeat(async (scope) => {
-    const trained = await runTrainer({
-      request,
-      spec,
-      signature,
-      manifest,
-      blobs: ports.blobs,
-      checkpoints,
-      scope,
-      folder,
-    });
-    checkSignature(
-      await inspectModel(trained.path, ports.modelLimits ?? DEFAULT_MODEL_LIMITS, scope.signal),
-      signature,
-    );
-    return {
-      onnx: await ports.blobs.putFile(trained.path),
-      signature: await ports.blobs.putJson(signature),
-      machineClass: machineClass(),
-      trainer: trainerName(spec.training),
-      epochs: trained.epochs,
-      resumedFromEpoch: trained.resumedFromEpoch,
-    };
+  const trained = await runTrainer({
+    request,
+    spec,
+    signature,
+    manifest,
+    blobs: ports.blobs,
+    checkpoints,
+    scope,
+    folder,
   });
+  checkSignature(await inspectModel(trained.path, ports.modelLimits ?? DEFAULT_MODEL_LIMITS, scope.signal), signature);
+  return {
+    onnx: await ports.blobs.putFile(trained.path),
+    signature: await ports.blobs.putJson(signature),
+    machineClass: machineClass(),
+    trainer: trainerName(spec.training),
+    epochs: trained.epochs,
+    resumedFromEpoch: trained.resumedFromEpoch,
+  };
 }
 
 function trainerName({ trainer }: TrainingSpec): string {
@@ -99,15 +101,13 @@ function trainerName({ trainer }: TrainingSpec): string {
 }
 
 /** A model that was trained elsewhere. Its inputs must be features of the spec, since the holdout is read by the spec. */
-async function openImported(ports: TrainingPorts, request: RunRequest): Promise<TrainResult> {
+async function openImported(ports: TrainingPorts, request: RunRequest, scope: ActivityScope): Promise<TrainResult> {
   if (!request.imported) throw new SlipwayError('INTERNAL', `run ${request.run} imports no model`);
   const { onnx, signature: digest } = request.imported;
   const signature = await ports.blobs.getJson<Signature>(digest);
   checkFeatures(signature, await ports.blobs.getJson<ModelSpec>(request.spec));
   const path = await ports.blobs.file(onnx);
-  const inspection = await withHeartbeat((scope) =>
-    inspectModel(path, ports.modelLimits ?? DEFAULT_MODEL_LIMITS, scope.signal),
-  );
+  const inspection = await inspectModel(path, ports.modelLimits ?? DEFAULT_MODEL_LIMITS, scope.signal);
   checkSignature(inspection, signature);
   return {
     onnx,

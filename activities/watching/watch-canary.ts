@@ -6,6 +6,7 @@ import type { CanaryReport, WatchReason } from '../../workflows/domain/rollout';
 import type { Task } from '../../workflows/domain/spec';
 import type { Verdict } from '../../workflows/domain/verdict';
 import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
+import { withHeartbeat } from '../../infra/process/activity-scope';
 import type { ReleaseRegistry } from '../../infra/releases/port';
 import { isOvertaken, readObservations, type Observed } from './observations';
 
@@ -32,17 +33,18 @@ export const LOOK_EVERY_MS = 1000;
 /** Reads counts only: it needs no data and no worker but control (invariant I4). */
 export function createCanaryWatch(ports: CanaryPorts): Pick<DeploymentControlActivities, 'watchCanary'> {
   return {
-    watchCanary: async (input) => {
-      const { signature } = await ports.releases.manifest(input.rollout.release);
-      for (;;) {
-        const look = await lookAtCanary(ports, input, signature.task);
-        const { watermarkMs } = look.sums;
-        Context.current().heartbeat({ watermarkMs, verdicts: look.verdicts.map(({ outcome }) => outcome) });
-        const reason = await whyToReturn(ports, input, look);
-        if (reason) return report(ports, input, look, reason);
-        await Context.current().sleep(ports.lookEveryMs ?? LOOK_EVERY_MS);
-      }
-    },
+    watchCanary: (input) =>
+      withHeartbeat(async ({ heartbeat }) => {
+        const { signature } = await ports.releases.manifest(input.rollout.release);
+        for (;;) {
+          const look = await lookAtCanary(ports, input, signature.task);
+          const { watermarkMs } = look.sums;
+          heartbeat({ watermarkMs, verdicts: look.verdicts.map(({ outcome }) => outcome) });
+          const reason = await whyToReturn(ports, input, look);
+          if (reason) return report(ports, input, look, reason);
+          await Context.current().sleep(ports.lookEveryMs ?? LOOK_EVERY_MS);
+        }
+      }),
   };
 }
 

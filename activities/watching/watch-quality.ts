@@ -9,6 +9,7 @@ import { advantageSeries, type AdvantagePoint, type PairedDay } from '../../work
 import { dayLimitOf, judgeQuality } from '../../workflows/domain/statistics/quality-verdict';
 import type { Verdict } from '../../workflows/domain/verdict';
 import type { PredictionReader } from '../../infra/predictions/reader';
+import { type ActivityScope, withHeartbeat } from '../../infra/process/activity-scope';
 import { MaturedDays } from './matured-days';
 import { readObservations } from './observations';
 import { LOOK_EVERY_MS, isStepOver, type CanaryPorts } from './watch-canary';
@@ -30,14 +31,16 @@ export interface QualityEvidence {
 /** Joins predictions with matured labels; belongs on the compute queue. */
 export function createQualityWatch(ports: QualityPorts): DeploymentComputeActivities {
   return {
-    watchQuality: async (input) => {
-      const check = input.rollout.spec.quality;
-      if (!check) throw new SlipwayError('INTERNAL', `${input.rollout.id} has no quality check to watch`);
-      const manifest = await ports.releases.manifest(input.rollout.release);
-      const spec = await ports.blobs.getJson<ModelSpec>(manifest.spec);
-      const matured = new MaturedDays(ports.predictions, input, check, spec.label.maturityMs);
-      return watch(ports, input, check, matured);
-    },
+    watchQuality: (input) =>
+      // Reading a large day takes longer than the heartbeat may be late.
+      withHeartbeat(async (scope) => {
+        const check = input.rollout.spec.quality;
+        if (!check) throw new SlipwayError('INTERNAL', `${input.rollout.id} has no quality check to watch`);
+        const manifest = await ports.releases.manifest(input.rollout.release);
+        const spec = await ports.blobs.getJson<ModelSpec>(manifest.spec);
+        const matured = new MaturedDays(ports.predictions, input, check, spec.label.maturityMs);
+        return watch(ports, input, check, matured, scope);
+      }),
   };
 }
 
@@ -47,6 +50,7 @@ async function watch(
   input: WatchInput,
   check: QualityCheckSpec,
   matured: MaturedDays,
+  { heartbeat }: ActivityScope,
 ): Promise<QualityReport> {
   let days: readonly PairedDay[] = [];
   try {
@@ -58,7 +62,7 @@ async function watch(
       if (sums.firstMs !== null && untilMs !== null)
         days = await matured.read({ firstMs: sums.firstMs, untilMs, nowMs });
       const verdict = judgeQuality(check, days);
-      Context.current().heartbeat({ days: days.length, outcome: verdict.outcome });
+      heartbeat({ days: days.length, outcome: verdict.outcome });
       const isOver = input.hold !== true && isStepOver(input, observed, nowMs);
       if (verdict.outcome !== 'inconclusive' || isOver) return await report(ports, input, check, days, verdict);
       await Context.current().sleep(ports.lookEveryMs ?? LOOK_EVERY_MS);
