@@ -8,13 +8,15 @@ import { type ActivityInterceptorsFactory, Worker } from '@temporalio/worker';
  * A worker as it is in production (the role's own main runs), that SIGKILLs itself at each activity boundary once: the interceptor
  * is put in front of `Worker.create`, and nothing else is changed.
  *
- *   killing-worker.ts <control|compute|gpu>      CHAOS_FOLDER: marks and calls;  CHAOS_SIDE: which boundary
+ *   killing-worker.ts <control|compute|gpu>      CHAOS_FOLDER: marks and calls;  CHAOS_SIDE: which boundary;  CHAOS_ACTIVITIES: of which, by comma; empty: of all
  */
 const role = process.argv[2] ?? '';
 const folder = process.env['CHAOS_FOLDER'] ?? '';
 const side = process.env['CHAOS_SIDE'] ?? 'none';
 /** So many executions of an activity are killed in one scenario: later ones commit other things than the first. */
 const deadly = Number(process.env['CHAOS_EXECUTIONS'] ?? '1');
+
+const activities = (process.env['CHAOS_ACTIVITIES'] ?? '').split(',').filter((name) => name !== '');
 
 interface Execution {
   readonly name: string;
@@ -48,7 +50,8 @@ const killer: ActivityInterceptorsFactory = ({ info }) => ({
     async execute(input, next) {
       const place = nth(info.activityType, `${info.workflowExecution?.runId ?? ''}-${info.activityId}`);
       appendFileSync(join(folder, 'calls'), `${info.activityType}#${place} ${info.attempt} ${process.pid}\n`);
-      if (place > deadly) return next(input);
+      const spared = activities.length > 0 && !activities.includes(info.activityType);
+      if (spared || place > deadly) return next(input);
       const execution = { name: info.activityType, mark: `${info.activityType}#${place}` };
       if (side === 'before') dieOnce(execution);
       const result = await current.run(execution, () => next(input));

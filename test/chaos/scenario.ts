@@ -75,6 +75,13 @@ export async function playScenario(fleet: Fleet): Promise<Outcome> {
   );
 }
 
+/** The shortest lifecycle: one release, approved by nobody, that serves at once. */
+export async function playFirstRelease(fleet: Fleet): Promise<Outcome> {
+  const run = await startTiny(fleet, 'first', { seed: 1, approvals: 0 });
+  await fleet.client.waitForRun(MODEL, run.run);
+  return observe(fleet, [run], []);
+}
+
 async function manifestOf({ client }: Fleet, version: number): Promise<ReleaseManifest> {
   return JSON.parse(
     Buffer.from((await client.store.get(keys.releaseManifest(MODEL, version)))!).toString(),
