@@ -2,7 +2,7 @@ import type { AuditEntry } from '../../workflows/domain/audit';
 import { SlipwayError } from '../../workflows/domain/errors';
 import { keys } from '../../workflows/domain/keys';
 import type { ModelName } from '../../workflows/domain/names';
-import type { ReleaseManifest, ReleaseRef } from '../../workflows/domain/release';
+import { type ReleaseManifest, type ReleaseRef, whyNotForProduction } from '../../workflows/domain/release';
 import { contentOfRelease } from '../audit/effects';
 import type { AuditLog } from '../audit/port';
 import type { BlobStore, ObjectStore } from '../object-store/port';
@@ -57,7 +57,7 @@ async function verifyRelease(ports: RegistryPorts, ref: ReleaseRef, purpose: Rel
   if (policy.production && !manifest.production)
     throw new SlipwayError(
       'RELEASE_UNAPPROVED',
-      `${subjectOf(ref)} was registered under a policy that waives approvals: not for production`,
+      `${subjectOf(ref)} is not for production: ${whyNotForProduction(manifest)}`,
     );
   const [registered] = await Promise.all([registration(ports, ref, manifest), checkModelBytes(ports, ref, manifest)]);
   await checkBundle(ports, ref, manifest, [new Date(registered.at), ...instantsOf(purpose, ports)]);

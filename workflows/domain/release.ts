@@ -76,9 +76,14 @@ export interface ReleaseManifest {
   readonly serving: ServingSpec;
   readonly spec: Digest;
   readonly approvalsRequired: number;
-  /** False where it was registered under a policy that waives approvals; such a release never serves elsewhere. */
+  /** False where its workspace's policy was not one for production, or nobody had to approve it; such a release never serves elsewhere. */
   readonly production: boolean;
   readonly audit: AuditRef;
+}
+
+/** Why a release is not for production, for people. */
+export function whyNotForProduction({ approvalsRequired }: Pick<ReleaseManifest, 'approvalsRequired'>): string {
+  return approvalsRequired === 0 ? 'nobody had to approve it' : 'it was registered under a development policy';
 }
 
 /** Rows by feature name, as a caller would send them, with the expected output of each. */

@@ -10,6 +10,7 @@ import { withExample } from '../examples';
 import { parseInstant } from '../instants';
 import { formatNumber, formatTable, shortDigest } from '../output';
 import { action, type Session } from '../session';
+import { whyNotForProduction } from '../../../workflows/domain/release';
 
 interface HistoryOptions {
   readonly at?: string;
@@ -160,6 +161,6 @@ function describeRelease(served: ServedRelease): string[] {
     ...served.gates.map(
       (gate) => `    ${gate.outcome} ${gate.gate}: ${formatNumber(gate.value)} (bound ${formatNumber(gate.bound)})`,
     ),
-    ...(served.production ? [] : ['  not for production: registered under a policy that waives approvals']),
+    ...(served.production ? [] : [`  not for production: ${whyNotForProduction(served)}`]),
   ];
 }

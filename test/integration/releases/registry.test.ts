@@ -332,7 +332,20 @@ describe('I2 a release serves only when signature, digest and approvals verify',
     const memory = createMemoryStore();
     const { ref } = await publishRelease(testWorkspace({ store: memory }), { spec: unapproved, approvers: [] });
     const production = testWorkspace({ store: memory, policy: testPolicy({ production: true }) });
-    await expect(production.registry.verify(ref, 'serve')).rejects.toMatchObject({ code: 'RELEASE_UNAPPROVED' });
+    await expect(production.registry.verify(ref, 'serve')).rejects.toMatchObject({
+      code: 'RELEASE_UNAPPROVED',
+      message: expect.stringContaining('not for production: nobody had to approve it') as string,
+    });
+  });
+
+  it('does not say of a release that people approved that nobody had to', async () => {
+    const memory = createMemoryStore();
+    const { ref } = await publishRelease(testWorkspace({ store: memory }));
+    const production = testWorkspace({ store: memory, policy: testPolicy({ production: true }) });
+    await expect(production.registry.verify(ref, 'serve')).rejects.toMatchObject({
+      code: 'RELEASE_UNAPPROVED',
+      message: expect.stringContaining('not for production: it was registered under a development policy') as string,
+    });
   });
 
   it('verifies on the file system as in memory', async () => {
