@@ -6,6 +6,7 @@ import { addAudit } from './commands/audit';
 import { addDeployment, addRollback } from './commands/deployment';
 import { addDoctor } from './commands/doctor';
 import { addDown } from './commands/down';
+import { addGateway } from './commands/gateway';
 import { addHistory } from './commands/history';
 import { addInit } from './commands/init';
 import { addKeys } from './commands/keys';
@@ -23,7 +24,7 @@ import { addWatch } from './commands/watch';
 
 /** In the order of help: first day, runs, decisions, what serves, what happened, the rest. */
 const COMMANDS = [
-  ...[addInit, addUp, addDown, addDoctor, addTry],
+  ...[addInit, addUp, addDown, addGateway, addDoctor, addTry],
   ...[addRun, addStatus, addWatch, addApprove, addReject, addRelease],
   ...[addRollback, addDeployment, addPredict, addLabels, addMonitor],
   ...[addHistory, addAudit, addLogs, addSpec, addKeys],

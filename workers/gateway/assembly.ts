@@ -155,7 +155,7 @@ function assembleReleases(
     executor,
     limits,
     memoryBytes,
-    threads: config.gateway.threads,
+    threads: config.gateway.threads + 1,
     nowMs,
   });
 }

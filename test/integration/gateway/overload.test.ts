@@ -1,0 +1,105 @@
+import { request } from 'node:http';
+import { GatewayFixture, inferBody, MODEL, post, ready, until } from './fixture';
+import { linearModel, slowModel } from './models';
+
+const QUICK = 'flights/quick';
+const BEGUN_MS = 300;
+
+let fixture: GatewayFixture;
+beforeEach(() => (fixture = new GatewayFixture()));
+afterEach(() => fixture.dispose());
+
+/** A model that is at work long after what comes next has come, on any machine, and what it answers. */
+async function startSlow(): Promise<string> {
+  await fixture.route(await fixture.release(slowModel(1_024, 64)));
+  await fixture.route(await fixture.release(linearModel(2, 0), undefined, QUICK));
+  const gateway = await fixture.start();
+  await until(async () => (await fetch(`${gateway.url}/v2/models/${QUICK}/ready`)).status === 200, 'quick', 60_000);
+  await until(async () => (await fetch(`${gateway.url}/v2/models/${MODEL}/ready`)).status === 200, 'slow', 60_000);
+  await ready(gateway);
+  return gateway.url;
+}
+
+/** The thread is at work on it when this resolves. */
+async function occupy(url: string): Promise<{ readonly answer: ReturnType<typeof post> }> {
+  const answer = post(url, inferBody([7]));
+  await new Promise((resolve) => setTimeout(resolve, BEGUN_MS));
+  return { answer };
+}
+
+async function requestsOf(url: string, model = MODEL): Promise<Record<string, number>> {
+  const page = await (await fetch(`${url}/metrics`)).text();
+  const counts: Record<string, number> = {};
+  for (const [, arm, code, count] of page.matchAll(
+    new RegExp(`^slipway_gateway_requests_total\\{model="${model}",arm="(\\w+)",code="(\\w+)".*\\} (\\d+)$`, 'gm'),
+  ))
+    counts[`${arm} ${code}`] = Number(count);
+  return counts;
+}
+
+describe('a gateway with a slow model', () => {
+  it('answers 504 at the deadline, infers nothing for it, and charges no arm with it', async () => {
+    const url = await startSlow();
+    const { answer } = await occupy(url);
+    const late = await post(url, inferBody([1], { parameters: { timeout: 1_000 } }));
+    expect([late.status, late.body.code]).toEqual([504, 'DEADLINE_EXCEEDED']);
+    expect((await answer).body.outputs[0]!.data).toEqual([7]);
+    expect(await requestsOf(url)).toEqual({ 'champion ok': 1, 'none DEADLINE_EXCEEDED': 1 });
+  });
+
+  it('charges the arm that was at work when the deadline passed', async () => {
+    const url = await startSlow();
+    const late = await post(url, inferBody([1], { parameters: { timeout: BEGUN_MS * 1_000 } }));
+    expect([late.status, late.body.code]).toEqual([504, 'DEADLINE_EXCEEDED']);
+    expect((await post(url, inferBody([3]))).body.outputs[0]!.data).toEqual([3]);
+    expect(await requestsOf(url)).toEqual({ 'champion ok': 1, 'champion DEADLINE_EXCEEDED': 1 });
+  });
+
+  it('infers nothing for a caller that left', async () => {
+    const url = await startSlow();
+    const { answer } = await occupy(url);
+    const path = `${url}/v2/models/${MODEL}/infer`;
+    const leaving = request(path, { method: 'POST' });
+    const left = new Promise((resolve) => leaving.once('error', resolve));
+    leaving.end(inferBody([1]), () => setTimeout(() => leaving.destroy(new Error('left')), 50));
+    await left;
+    expect((await answer).status).toBe(200);
+    await until(async () => (await requestsOf(url))['none CANCELLED'] === 1, 'it is counted');
+    expect(await requestsOf(url)).toEqual({ 'champion ok': 1, 'none CANCELLED': 1 });
+  });
+
+  it('answers 503 with Retry-After once what waits would take too long, and another model meanwhile', async () => {
+    const url = await startSlow();
+    for (let time = 0; time < 2; time += 1) expect((await post(url, inferBody([time]))).status).toBe(200);
+    const { answer } = await occupy(url);
+    const isOver = answer.then(() => true);
+    const asked = [1, 2, 3, 4].map((distance) =>
+      fetch(`${url}/v2/models/${MODEL}/infer`, { method: 'POST', body: inferBody([distance]) }),
+    );
+    expect((await post(url, inferBody([4]), {}, QUICK)).body.outputs[0]!.data).toEqual([8]);
+    expect((await fetch(`${url}/v2/health/live`)).status).toBe(200);
+    const answers = await Promise.all(asked);
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 503, 503, 503]);
+    for (const refused of answers.filter(({ status }) => status === 503)) {
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+      expect(((await refused.json()) as { code: string }).code).toBe('OVERLOADED');
+    }
+    expect(await isOver).toBe(true);
+  });
+
+  it('refuses a timeout or a priority that is none', async () => {
+    await fixture.route(await fixture.release(linearModel(2, 0)));
+    const gateway = await fixture.start();
+    await ready(gateway);
+    for (const parameters of [
+      { timeout: -1 },
+      { timeout: '5' },
+      { timeout: 1.5 },
+      { priority: -1 },
+      { priority: 'high' },
+    ])
+      expect((await post(gateway.url, inferBody([1], { parameters }))).body.code).toBe('REQUEST_INVALID');
+    for (const parameters of [{ timeout: 0 }, { timeout: 60_000_000 }, { priority: 1 }, { priority: 7 }])
+      expect((await post(gateway.url, inferBody([1], { parameters }))).body.outputs[0]!.data).toEqual([2]);
+  });
+});
