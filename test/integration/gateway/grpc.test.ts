@@ -161,6 +161,10 @@ describe('V2 over gRPC', () => {
     expect(await failure(client.call('ModelInfer', missing))).toMatchObject({ code: 'INFERENCE_FAILED' });
   });
 
+  it('takes the version of the champion', async () => {
+    expect(scoresOf(await client.call('ModelInfer', typed([1], { model_version: '1' })))).toEqual([3]);
+  });
+
   it('makes an id where the caller gives none', async () => {
     const reply = await client.call('ModelInfer', typed([1]));
     expect(reply['id']).toMatch(/^gateway-1-/);
@@ -170,6 +174,7 @@ describe('V2 over gRPC', () => {
 describe('a caller’s errors over gRPC', () => {
   it.each([
     ['an unknown model', typed([1], { model_name: 'flights/none' }), 'NOT_FOUND', 'MODEL_UNKNOWN'],
+    ['a version that is not served', typed([1], { model_version: '7' }), 'NOT_FOUND', 'MODEL_UNKNOWN'],
     ['a request without inputs', { model_name: MODEL, parameters: EVENT_TIME }, 'INVALID_ARGUMENT', 'REQUEST_INVALID'],
     ['a request without event time', typed([1], { parameters: {} }), 'INVALID_ARGUMENT', 'REQUEST_INVALID'],
     ['an unknown output', typed([1], { outputs: [{ name: 'other' }] }), 'INVALID_ARGUMENT', 'REQUEST_INVALID'],

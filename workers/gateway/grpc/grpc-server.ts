@@ -1,6 +1,7 @@
 import type { MethodDefinition, ServerCredentials, ServiceDefinition } from '@grpc/grpc-js';
 import { logVerbosity, Server, ServerCredentials as Credentials, setLogVerbosity } from '@grpc/grpc-js';
 import { SlipwayError } from '../../../workflows/domain/errors';
+import { admissionInterceptor } from './call-admission';
 import { healthMethods } from './health-methods';
 import type { Models } from '../models';
 import type { Method } from './inference-methods';
@@ -35,7 +36,9 @@ export class GrpcServer {
   constructor(private readonly options: GrpcServerOptions) {
     // What goes wrong comes back as an error; the library would tell the console too.
     setLogVerbosity(logVerbosity.NONE);
+    const { admission } = options;
     this.server = new Server({
+      ...(admission ? { interceptors: [admissionInterceptor(admission)] } : {}),
       'grpc.max_receive_message_length': options.service.options.limits.bodyBytes,
       'grpc.max_send_message_length': -1,
       'grpc.max_concurrent_streams': CONCURRENT_STREAMS,

@@ -10,6 +10,9 @@ export function healthMethods(models: Models, inferenceService: string): Readonl
     Check: plain((request) => {
       const { name } = decodeModel(request);
       if (name === '' || name === inferenceService) return encodeHealth(models.isReady());
+      // Nobody says who they are here, so that probes can ask; of models it would tell too much.
+      if (models.admission?.isOpen === false)
+        throw new SlipwayError('FORBIDDEN', 'ask ModelReady of the inference service, with an API key or a token');
       if (models.served(name)) return encodeHealth(models.isReady());
       if (models.notReady(name) !== null) return encodeHealth(false);
       throw new SlipwayError('NOT_FOUND', `there is no service or model ${JSON.stringify(name.slice(0, 100))} here`);

@@ -57,7 +57,6 @@ export class InferMessage {
 
   /** `untilMs` is the caller's deadline, epoch ms, Infinity for none: a `timeout` (µs) among the parameters where it comes first. */
   request(limits: RequestLimits, untilMs: number): V2Request {
-    if (this.version !== '') throw invalid('the route chooses the version; leave `model_version` out');
     if (this.id.length > limits.idLength)
       throw tooLarge(`\`id\` has ${this.id.length} characters; at most ${limits.idLength}`);
     const count = this.inputs.length;

@@ -183,7 +183,6 @@ describe('requests that nobody should send', () => {
       'a negative shape',
       { inputs: [{ name: 'x', datatype: 'FP32', shape: [-1] }], raw_input_contents: [Buffer.alloc(4)] },
     ],
-    ['a version', { model_version: '1' }],
   ])('are refused: %s', (_what, message) => {
     expect(() => read(encode(REQUEST, message))).toThrow(refusal('REQUEST_INVALID'));
   });
