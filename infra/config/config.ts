@@ -39,6 +39,8 @@ export interface SlipwayConfig {
     readonly maxWaitMs: number;
     /** Processes that share the port. */
     readonly processes: number;
+    /** YAML file of callers, tokens, TLS and prices (docs/gateway.md). Absent: everybody is let in, without TLS. */
+    readonly file?: string;
   };
   /** Largest size of the folder of local blob copies that workers and commands of this machine share. */
   readonly blobCacheBytes: number;
@@ -81,6 +83,7 @@ const environment = z.object({
     .default('gateway-1'),
   SLIPWAY_GATEWAY_TIMEOUT_MS: z.coerce.number().int().min(1).max(600_000).default(30_000),
   SLIPWAY_GATEWAY_MAX_WAIT_MS: z.coerce.number().int().min(1).max(600_000).default(250),
+  SLIPWAY_GATEWAY_FILE: z.string().min(1).optional(),
   SLIPWAY_GATEWAY_PROCESSES: z.coerce.number().int().min(1).max(64).default(1),
   SLIPWAY_BLOB_CACHE_GIB: z.coerce.number().positive().default(20),
   SLIPWAY_TIMEOUT_DIVISOR: z.coerce.number().positive().default(1),
@@ -125,6 +128,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       timeoutMs: values.SLIPWAY_GATEWAY_TIMEOUT_MS,
       maxWaitMs: values.SLIPWAY_GATEWAY_MAX_WAIT_MS,
       processes: values.SLIPWAY_GATEWAY_PROCESSES,
+      ...(values.SLIPWAY_GATEWAY_FILE ? { file: resolve(values.SLIPWAY_GATEWAY_FILE) } : {}),
     },
     blobCacheBytes: Math.round(values.SLIPWAY_BLOB_CACHE_GIB * 2 ** 30),
     timeoutDivisor: values.SLIPWAY_TIMEOUT_DIVISOR,

@@ -4,6 +4,8 @@ import type { Logger } from '../../infra/telemetry/log';
 import { keys } from '../../workflows/domain/keys';
 import { BLOB_FOLDER_BYTES, BlobFolder, KEEP_BLOBS_FOR_MS } from './blob-folder';
 import { breakerEvent } from './breaker-event';
+import { Admission } from './edge/admission';
+import { registerEdgeMetrics } from './edge/edge-metrics';
 import { Executor } from './executor';
 import type { GatewayOptions } from './gateway-options';
 import { cacheFolder, newIncarnation } from './identity';
@@ -57,6 +59,7 @@ export function assemble(options: GatewayOptions): Parts {
   const put: Put = (key, bytes) => ports.store.put(key, bytes);
   const metrics: GatewayMetrics = new GatewayMetrics(createMetrics(options.fleet ? config.gateway.id : 'gateway'), {
     queuedRows: () => executor.queuedRows,
+    running: () => executor.running,
     models: () => follower.all().map(({ served }) => statusOf(served, nowMs())),
     predictionLog: () => records.log,
     compromised: () => follower.compromised(),
@@ -89,7 +92,9 @@ export function assemble(options: GatewayOptions): Parts {
     records,
     nowMs,
   });
-  const models = assembleModels(service, follower);
+  const admission = options.edge ? new Admission(() => options.edge!.callers, nowMs) : undefined;
+  if (admission) registerEdgeMetrics(metrics.registry, admission, options.edge!);
+  const models = { ...assembleModels(service, follower), ...(admission ? { admission } : {}) };
   const server = new GatewayServer({ host: config.gateway.host, port: config.gateway.port, ...models });
   return {
     incarnation,

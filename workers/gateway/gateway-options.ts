@@ -5,6 +5,7 @@ import type { ModelLimits } from '../../infra/onnx/inspect-model';
 import type { RouteReader } from '../../infra/routes/port';
 import type { FollowedTrust } from '../../infra/signing/follow-trust';
 import type { Logger } from '../../infra/telemetry/log';
+import type { Edge } from './edge/edge';
 import type { FleetMember } from './fleet/member';
 import type { RequestLimits } from './protocol';
 
@@ -26,6 +27,8 @@ export interface GatewayOptions {
   readonly limits?: RequestLimits;
   /** Under which a model file is opened for the first time. */
   readonly modelLimits?: ModelLimits;
+  /** What the operator decided about callers, TLS and prices; nothing, where it is left out. */
+  readonly edge?: Edge;
   /** Where this is one of several processes behind one port. */
   readonly fleet?: Pick<FleetMember, 'metrics' | 'publish'>;
   /** Monotonic clock of leases; tests move it. */

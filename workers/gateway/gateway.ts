@@ -34,6 +34,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   });
   void heartbeat.beat(false);
   logger.info({ url: address.url, incarnation: parts.incarnation }, 'gateway listens');
+  warnOfOpenDoor(options, parts);
   return {
     url: address.url,
     port: address.port,
@@ -42,6 +43,17 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     poll: () => follower.poll(),
     close: () => close(parts, heartbeat, grpc),
   };
+}
+
+/** Development needs no callers; a network does. */
+function warnOfOpenDoor({ config, logger }: GatewayOptions, { models }: Parts): void {
+  const { host } = config.gateway;
+  if (isLoopback(host) || models.admission?.isOpen === false) return;
+  logger.warn({ host }, 'the gateway lets everybody in: SLIPWAY_GATEWAY_FILE names no callers');
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
 interface Grpc {

@@ -9,6 +9,7 @@ import { createRouteReader } from '../../infra/routes/reader';
 import { followTrust } from '../../infra/signing/follow-trust';
 import type { Logger } from '../../infra/telemetry/log';
 import { runProcess } from '../process';
+import { followEdge } from './edge/edge';
 import { Fleet } from './fleet/fleet';
 import { FleetMember, MEMBER_VARIABLE, memberConfig, untilAlone } from './fleet/member';
 import { startGateway } from './gateway';
@@ -37,7 +38,11 @@ async function untilAskedToEnd(): Promise<string> {
 }
 
 async function runGateway(config: SlipwayConfig, logger: Logger, fleet?: FleetMember): Promise<void> {
-  const options = { config, logger, ports: openPorts(config, logger) };
+  const { file } = config.gateway;
+  const options = {
+    ...{ config, logger, ports: openPorts(config, logger) },
+    ...(file ? { edge: followEdge(file, { logger }) } : {}),
+  };
   const gateway = await startGateway(fleet ? { ...options, fleet } : options);
   const signal = await Promise.race([untilAskedToEnd(), untilAlone()]);
   logger.info({ signal }, 'gateway drains');

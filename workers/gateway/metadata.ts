@@ -1,4 +1,5 @@
 import type { InputSignature } from '../../workflows/domain/release';
+import { explanationMetadata } from './explain/explanation-outputs';
 import type { LoadedRelease, ServedModel } from './served-model';
 
 /** Names of V2 extensions as Triton's clients know them. */
@@ -7,6 +8,11 @@ export const SERVER_METADATA = {
   version: '2',
   extensions: ['binary_tensor_data', 'model_repository'],
 } as const;
+
+/** As it is told to who asks for it, with how callers are known. */
+export function serverMetadata(isOpen: boolean): object {
+  return { ...SERVER_METADATA, parameters: { authentication: isOpen ? 'none' : 'required' } };
+}
 
 export interface TensorMetadata {
   readonly name: string;
@@ -41,7 +47,10 @@ export function modelMetadata(served: ServedModel, release: LoadedRelease = serv
     versions: [champion, ...(challenger ? [challenger] : [])].map((release) => String(release.ref.version)),
     platform: 'onnx_onnxruntime',
     inputs: signature.inputs.map(inputMetadata),
-    outputs: [{ name: signature.output.name, datatype: signature.output.datatype, shape: [-1, 1] }],
+    outputs: [
+      { name: signature.output.name, datatype: signature.output.datatype, shape: [-1, 1] },
+      ...explanationMetadata(release.manifest),
+    ],
     parameters: {
       generation: route.generation,
       task: signature.task,

@@ -1,10 +1,13 @@
 import type { ModelName } from '../../workflows/domain/names';
+import type { Admission } from './edge/admission';
 import type { InferenceService } from './inference';
 import type { ServedModel } from './served-model';
 
 /** What a transport answers from, HTTP or gRPC: the models that are served now, and the way to their scores. */
 export interface Models {
   readonly service: InferenceService;
+  /** Who may ask what; everybody, where it is left out. */
+  readonly admission?: Admission;
   readonly served: (model: ModelName) => ServedModel | undefined;
   readonly allServed: () => readonly ServedModel[];
   /** Known by a route, but no release of it is open yet: why. */

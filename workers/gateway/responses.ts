@@ -2,6 +2,8 @@ import type { ErrorCode } from '../../workflows/domain/errors';
 import { ERRORS, SlipwayError } from '../../workflows/domain/errors';
 import type { ArmName } from '../../workflows/domain/route';
 import type { Answer } from './inference-context';
+import { explanationsByRow } from './explain/explanation-outputs';
+import type { OutputTensor } from './output-tensor';
 import type { LoadedRelease } from './served-model';
 
 /** The parts of an answer that only depend on release, arm and generation. */
@@ -15,13 +17,28 @@ interface Heads {
 const known = new WeakMap<LoadedRelease, Map<string, Heads>>();
 
 /** The V2 answer to an inference. */
-export function encodeAnswer({ release, arm, generation, requestId, scores }: Answer): string {
-  return `${answerHead(release, arm, generation)}${scores.length},1],"data":[${listScores(scores)}]}],"id":${JSON.stringify(requestId)}}`;
+export function encodeAnswer({ release, arm, generation, requestId, scores, outputs }: Answer): string {
+  const more = outputs.length === 0 ? '' : encodeOutputs(outputs, scores.length);
+  return `${answerHead(release, arm, generation)}${scores.length},1],"data":[${listScores(scores)}]}${more}],"id":${JSON.stringify(requestId)}}`;
+}
+
+/** Further outputs, each with a comma before it. */
+function encodeOutputs(outputs: readonly OutputTensor[], rows: number): string {
+  return outputs
+    .map(({ name, datatype, width, data }) => {
+      const values = datatype === 'FP32' ? [...data] : data;
+      return `,${JSON.stringify({ name, datatype, shape: [rows, width], data: values })}`;
+    })
+    .join('');
 }
 
 /** The V1 answer: `predictions`, and what V2 says beside its outputs. */
-export function encodePredictions({ release, arm, generation, requestId, scores }: Answer): string {
-  return `{"predictions":[${listScores(scores)}],"id":${JSON.stringify(requestId)},${headsOf(release, arm, generation).v1}`;
+export function encodePredictions({ release, arm, generation, requestId, scores, outputs }: Answer): string {
+  const more =
+    outputs.length === 0
+      ? ''
+      : `"explanations":${JSON.stringify(explanationsByRow(outputs, release.manifest.signature.inputs, scores.length))},`;
+  return `{"predictions":[${listScores(scores)}],${more}"id":${JSON.stringify(requestId)},${headsOf(release, arm, generation).v1}`;
 }
 
 /** Everything before the number of rows of the one output. */
@@ -82,7 +99,7 @@ export function problemOf(error: unknown): Problem {
     message: known.message,
     advice,
     status: http,
-    retryAfterSeconds: http === 503 || http === 429 ? 1 : null,
+    retryAfterSeconds: http === 503 || http === 429 ? Math.max(1, Math.ceil((known.retryAfterMs ?? 0) / 1_000)) : null,
   };
 }
 

@@ -9,6 +9,7 @@ import { answerPage } from './http/pages';
 import { PredictExchange } from './http/predict-exchange';
 import { refuseRaw } from './http/raw-refusal';
 import { Paths } from './paths';
+import type { Problem } from './responses';
 import { problemOf } from './responses';
 
 export interface ServerOptions extends PageParts {
@@ -101,7 +102,9 @@ export class GatewayServer {
     const reply = new HttpReply(message, response);
     // A body that nobody asked for; what a page reads itself, it reads before this runs dry.
     if (target?.kind !== 'index') message.resume();
-    answerPage(this.pages, target, message, response, reply).catch((error: unknown) => reply.refuse(problemOf(error)));
+    answerPage(this.pages, target, message, response, reply).catch((error: unknown) =>
+      refusePage(reply, problemOf(error)),
+    );
   }
 
   private refuseHeaders(message: IncomingMessage, response: ServerResponse): void {
@@ -109,4 +112,10 @@ export class GatewayServer {
     const problem = problemOf(new SlipwayError('REQUEST_TOO_LARGE', `more than ${this.headerLimit} headers`));
     new HttpReply(message, response).refuse(problem);
   }
+}
+
+/** Who is turned away has sent what nobody reads. */
+function refusePage(reply: HttpReply, problem: Problem): void {
+  if (problem.code === 'UNAUTHENTICATED' || problem.code === 'FORBIDDEN') reply.refuseUnread(problem);
+  else reply.refuse(problem);
 }

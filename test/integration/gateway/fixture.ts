@@ -139,7 +139,7 @@ export class GatewayFixture {
 
   options(
     changes: { threads?: number; pollMs?: number; grpcPort?: number; store?: ObjectStore; trust?: Trust } & Partial<
-      Pick<GatewayOptions, 'nowMs' | 'limits' | 'modelLimits' | 'logger'>
+      Pick<GatewayOptions, 'nowMs' | 'limits' | 'modelLimits' | 'logger' | 'edge'>
     > = {},
   ): GatewayOptions {
     const {
@@ -223,8 +223,15 @@ export async function post(
   return { status: response.status, body: (await response.json()) as Answer['body'] };
 }
 
-export async function ready(gateway: Gateway, model = MODEL): Promise<void> {
-  await until(async () => (await fetch(`${gateway.url}/v2/models/${model}/ready`)).status === 200, `${model} is ready`);
+export async function ready(
+  gateway: Gateway,
+  model = MODEL,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  await until(
+    async () => (await fetch(`${gateway.url}/v2/models/${model}/ready`, { headers })).status === 200,
+    `${model} is ready`,
+  );
 }
 
 export async function until(

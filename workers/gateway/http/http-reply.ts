@@ -4,6 +4,10 @@ import { encodeProblem } from '../responses';
 import { compress, COMPRESSED_FROM_BYTES, takesGzip } from './body-encoding';
 
 export const JSON_TYPE = 'application/json';
+/** A body so short that is not wanted costs less to discard than a connection. */
+const DISCARDED_BYTES = 65_536;
+/** How long who is turned away may go on sending before the connection ends, so that the answer is read first. */
+const LINGER_MS = 1_000;
 
 /** One request's way back over HTTP. Sends once; what comes later is dropped. */
 export class HttpReply {
@@ -19,10 +23,33 @@ export class HttpReply {
 
   refuse(problem: Problem): void {
     if (this.response.headersSent) return;
-    if (problem.retryAfterSeconds !== null) this.response.setHeader('Retry-After', problem.retryAfterSeconds);
+    this.setHeadersOf(problem);
     // The rest of the body is not wanted, and the connection with it.
     if (problem.code === 'REQUEST_TOO_LARGE' && !this.message.complete) this.response.setHeader('Connection', 'close');
     this.send(problem.status, encodeProblem(problem));
+  }
+
+  /**
+   * As `refuse`, before anything of the body was taken. What the caller still sends is discarded; where that may be much, the connection ends
+   * after the answer: not at once, since closing on bytes that were not read would reset it, and the answer with it.
+   */
+  refuseUnread(problem: Problem): void {
+    const { message, response } = this;
+    if (response.headersSent || response.destroyed) return;
+    message.resume();
+    const { 'content-length': length, 'transfer-encoding': coding } = message.headers;
+    if (coding === undefined && Number(length ?? 0) <= DISCARDED_BYTES) return this.refuse(problem);
+    this.setHeadersOf(problem);
+    const body = Buffer.from(encodeProblem(problem));
+    response.writeHead(problem.status, {
+      'Content-Type': JSON_TYPE,
+      'Content-Length': body.length,
+      Connection: 'close',
+    });
+    response.write(body);
+    const limit = setTimeout(() => response.end(), LINGER_MS);
+    message.once('end', () => response.end());
+    response.once('close', () => clearTimeout(limit));
   }
 
   send(status: number, body: string, type = JSON_TYPE): void {
@@ -44,6 +71,12 @@ export class HttpReply {
       if (compressed === null) this.sendBytes(status, body, varying, type);
       else this.sendBytes(status, compressed, [...varying, 'Content-Encoding', 'gzip'], type);
     });
+  }
+
+  private setHeadersOf({ code, retryAfterSeconds }: Problem): void {
+    if (retryAfterSeconds !== null) this.response.setHeader('Retry-After', retryAfterSeconds);
+    // A challenge belongs to every 401 (RFC 9110, 11.6.1); API keys have no registered scheme.
+    if (code === 'UNAUTHENTICATED') this.response.setHeader('WWW-Authenticate', 'Bearer realm="slipway"');
   }
 
   private sendBytes(status: number, body: Buffer, headers: readonly (string | number)[], type: string): void {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SlipwayError } from '../../../workflows/domain/errors';
+import type { Admission, Entrant } from '../edge/admission';
 import type { BodyTaker } from '../http-body';
 import { readBody } from '../http-body';
 import type { InferenceService } from '../inference';
@@ -7,6 +8,7 @@ import type { Answer, Reply } from '../inference-context';
 import { UNKNOWN_MODEL } from '../metrics';
 import type { ModelTarget } from '../paths';
 import type { RequestLimits, V2Request } from '../protocol';
+import type { Problem } from '../responses';
 import { encodeAnswer, problemOf } from '../responses';
 import type { ServedModel } from '../served-model';
 import { encodeBinaryAnswer } from './binary-answer';
@@ -21,12 +23,14 @@ import { findModel, pinned } from './model-directory';
 /** What a request for inference needs of the server that it came to. */
 export interface ExchangeParts extends Models {
   readonly service: InferenceService;
+  /** Who may ask what; everybody, where it is left out. */
+  readonly admission?: Admission;
   /** Where the features of entity keys come from; none where no online store is configured. */
   readonly features?: FeatureLookup;
 }
 
 /** One request for inference, from its head to its answer. */
-export abstract class Exchange extends HttpReply implements BodyTaker, Reply {
+export abstract class Exchange extends HttpReply implements BodyTaker, Entrant, Reply {
   constructor(
     protected readonly parts: ExchangeParts,
     private readonly target: ModelTarget,
@@ -37,6 +41,18 @@ export abstract class Exchange extends HttpReply implements BodyTaker, Reply {
   }
 
   start(): void {
+    const { admission } = this.parts;
+    if (admission === undefined || admission.isOpen) this.admitted();
+    else admission.ask(this.message.headers, this.target.model, this);
+  }
+
+  turnedAway(error: unknown): void {
+    const problem = problemOf(error);
+    this.refuseUnread(problem);
+    this.count(problem);
+  }
+
+  admitted(): void {
     const { headers } = this.message;
     try {
       checkContentType(headers['content-type']);
@@ -88,8 +104,12 @@ export abstract class Exchange extends HttpReply implements BodyTaker, Reply {
   protected fail(error: unknown): void {
     const problem = problemOf(error);
     this.refuse(problem);
+    this.count(problem);
+  }
+
+  private count({ code }: Problem): void {
     const model = this.parts.served(this.target.model) ? this.target.model : UNKNOWN_MODEL;
-    this.parts.service.options.metrics.countRequest(model, 'none', problem.code, 0);
+    this.parts.service.options.metrics.countRequest(model, 'none', code, 0);
   }
 }
 

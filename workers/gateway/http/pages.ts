@@ -1,9 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { SlipwayError } from '../../../workflows/domain/errors';
+import type { Caller } from '../edge/callers';
+import { ANYBODY } from '../edge/callers';
+import { covers } from '../edge/gateway-file';
 import { bodyOf } from '../http-body';
-import { indexRow, modelMetadata, SERVER_METADATA } from '../metadata';
+import { indexRow, modelMetadata, serverMetadata } from '../metadata';
 import type { FixedTarget, Target } from '../paths';
 import { parseJsonObject } from '../protocol';
+import type { ServedModel } from '../served-model';
 import type { HttpReply } from './http-reply';
 import type { ExchangeParts } from './infer-exchange';
 import { findModel, findRelease } from './model-directory';
@@ -42,19 +46,28 @@ export async function answerPage(
     response.setHeader('Allow', methods.join(', '));
     throw new SlipwayError('METHOD_NOT_ALLOWED', `this path takes ${methods.join(', ')}`);
   }
-  if (target.kind === 'index') return answerIndex(parts, message, reply);
+  const caller = await admitted(parts, target, message);
+  if (target.kind === 'index') return answerIndex(parts, caller, message, reply);
   if (target.kind === 'metrics') {
     const { metrics } = parts.service.options;
     return reply.send(200, await metrics.page(), metrics.registry.contentType);
   }
-  answerTarget(parts, target, reply);
+  answerTarget(parts, caller, target, reply);
+}
+
+/** Open to everybody: what tells nothing of models and callers. */
+const OPEN: readonly Target['kind'][] = ['server', 'live', 'ready', 'openapi'];
+
+function admitted({ admission }: PageParts, target: Target, { headers }: IncomingMessage): Caller | Promise<Caller> {
+  if (admission === undefined || admission.isOpen || OPEN.includes(target.kind)) return ANYBODY;
+  return admission.admit(headers, 'model' in target ? target.model : null);
 }
 
 function answerOptions(target: Target | null, response: ServerResponse): void {
   response.writeHead(204, { Allow: target ? methodsOf(target).join(', ') : 'GET, HEAD, POST, OPTIONS' }).end();
 }
 
-function answerTarget(parts: PageParts, target: Target, reply: HttpReply): void {
+function answerTarget(parts: PageParts, caller: Caller, target: Target, reply: HttpReply): void {
   switch (target.kind) {
     case 'metadata': {
       const served = findModel(parts, target.model);
@@ -70,14 +83,14 @@ function answerTarget(parts: PageParts, target: Target, reply: HttpReply): void 
     case 'predict':
       throw new SlipwayError('METHOD_NOT_ALLOWED', 'inference is a POST');
     default:
-      return answerFixed(parts, target, reply);
+      return answerFixed(parts, caller, target, reply);
   }
 }
 
-function answerFixed(parts: PageParts, { kind }: FixedTarget, reply: HttpReply): void {
+function answerFixed(parts: PageParts, caller: Caller, { kind }: FixedTarget, reply: HttpReply): void {
   switch (kind) {
     case 'server':
-      return sendJson(reply, SERVER_METADATA);
+      return sendJson(reply, serverMetadata(parts.admission?.isOpen ?? true));
     case 'live':
       return reply.send(200, '{"live":true}');
     case 'ready': {
@@ -85,7 +98,7 @@ function answerFixed(parts: PageParts, { kind }: FixedTarget, reply: HttpReply):
       return reply.send(ready ? 200 : 503, JSON.stringify({ ready }));
     }
     case 'v1-models':
-      return sendJson(reply, { models: parts.allServed().map(({ route }) => route.model) });
+      return sendJson(reply, { models: servedTo(parts, caller).map(({ route }) => route.model) });
     case 'openapi':
       return reply.send(200, openApiText());
     case 'index':
@@ -99,9 +112,14 @@ function sendJson(reply: HttpReply, body: object): void {
 }
 
 /** `{"ready": true}` leaves out what is not ready (the model repository extension). */
-async function answerIndex(parts: PageParts, message: IncomingMessage, reply: HttpReply): Promise<void> {
+async function answerIndex(
+  parts: PageParts,
+  caller: Caller,
+  message: IncomingMessage,
+  reply: HttpReply,
+): Promise<void> {
   const body = await bodyOf(message, INDEX_BODY_BYTES);
-  sendJson(reply, indexRows(parts, body.length > 0 && wantsReady(body.toString('utf8'))));
+  sendJson(reply, indexRows(parts, caller, body.length > 0 && wantsReady(body.toString('utf8'))));
 }
 
 function wantsReady(text: string): boolean {
@@ -111,10 +129,15 @@ function wantsReady(text: string): boolean {
   return ready === true;
 }
 
-function indexRows(parts: PageParts, onlyReady: boolean): object[] {
-  const served = parts.allServed().map(indexRow);
+/** Those that the caller may ask. */
+function servedTo(parts: PageParts, caller: Caller): ServedModel[] {
+  return parts.allServed().filter(({ route }) => covers(caller.models, route.model));
+}
+
+function indexRows(parts: PageParts, caller: Caller, onlyReady: boolean): object[] {
+  const served = servedTo(parts, caller).map(indexRow);
   if (onlyReady) return served;
-  const waiting = parts.waiting?.() ?? [];
+  const waiting = (parts.waiting?.() ?? []).filter(({ model }) => covers(caller.models, model));
   return [
     ...served,
     ...waiting.map(({ model, reason }) => ({ name: model, version: '', state: 'UNAVAILABLE', reason })),
