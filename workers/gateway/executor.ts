@@ -133,6 +133,10 @@ export class Executor {
     return this.queue.foregroundRows;
   }
 
+  get running(): number {
+    return this.pool.running;
+  }
+
   async close(): Promise<void> {
     this.closed = true;
     if (this.sweepTimer) clearTimeout(this.sweepTimer);

@@ -93,6 +93,7 @@ async function localService(): Promise<LocalService> {
     executor,
     metrics: new GatewayMetrics(createMetrics('gateway'), {
       queuedRows: () => executor.queuedRows,
+      running: () => executor.running,
       models: () => [],
       predictionLog: () => ({ rows: 0, dropped: 0 }),
       compromised: () => [],

@@ -17,6 +17,8 @@ export interface ModelStatus {
 
 export interface MetricSources {
   readonly queuedRows: () => number;
+  /** Batches that models are at work on. */
+  readonly running: () => number;
   readonly models: () => readonly ModelStatus[];
   readonly predictionLog: () => { readonly rows: number; readonly dropped: number };
   /** Models whose newest route rests on a compromised key, wholly or in an arm. */
@@ -140,6 +142,9 @@ export class GatewayMetrics {
   private registerGauges(): void {
     this.gauge('slipway_gateway_queued_rows', 'Rows that wait for inference.', [], (set) =>
       set({}, this.sources.queuedRows()),
+    );
+    this.gauge('slipway_gateway_running_batches', 'Batches that models are at work on.', [], (set) =>
+      set({}, this.sources.running()),
     );
     this.gauge('slipway_gateway_generation', 'Generation of the route that is served.', ['model'], (set) => {
       for (const { model, generation } of this.sources.models()) set({ model }, generation);

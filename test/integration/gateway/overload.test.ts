@@ -3,7 +3,6 @@ import { GatewayFixture, inferBody, MODEL, post, ready, until } from './fixture'
 import { linearModel, slowModel } from './models';
 
 const QUICK = 'flights/quick';
-const BEGUN_MS = 300;
 
 let fixture: GatewayFixture;
 beforeEach(() => (fixture = new GatewayFixture()));
@@ -11,7 +10,7 @@ afterEach(() => fixture.dispose());
 
 /** A model that is at work long after what comes next has come, on any machine, and what it answers. */
 async function startSlow(): Promise<string> {
-  await fixture.route(await fixture.release(slowModel(1_024, 64)));
+  await fixture.route(await fixture.release(slowModel(1_024, 32)));
   await fixture.route(await fixture.release(linearModel(2, 0), undefined, QUICK));
   const gateway = await fixture.start();
   await until(async () => (await fetch(`${gateway.url}/v2/models/${QUICK}/ready`)).status === 200, 'quick', 60_000);
@@ -23,14 +22,20 @@ async function startSlow(): Promise<string> {
 /** The thread is at work on it when this resolves. */
 async function occupy(url: string): Promise<{ readonly answer: ReturnType<typeof post> }> {
   const answer = post(url, inferBody([7]));
-  await new Promise((resolve) => setTimeout(resolve, BEGUN_MS));
+  await until(
+    async () => (await page(url)).includes('slipway_gateway_running_batches{process="gateway"} 1'),
+    'it began',
+  );
   return { answer };
 }
 
+async function page(url: string): Promise<string> {
+  return (await fetch(`${url}/metrics`)).text();
+}
+
 async function requestsOf(url: string, model = MODEL): Promise<Record<string, number>> {
-  const page = await (await fetch(`${url}/metrics`)).text();
   const counts: Record<string, number> = {};
-  for (const [, arm, code, count] of page.matchAll(
+  for (const [, arm, code, count] of (await page(url)).matchAll(
     new RegExp(`^slipway_gateway_requests_total\\{model="${model}",arm="(\\w+)",code="(\\w+)".*\\} (\\d+)$`, 'gm'),
   ))
     counts[`${arm} ${code}`] = Number(count);
@@ -49,8 +54,12 @@ describe('a gateway with a slow model', () => {
 
   it('charges the arm that was at work when the deadline passed', async () => {
     const url = await startSlow();
-    const late = await post(url, inferBody([1], { parameters: { timeout: BEGUN_MS * 1_000 } }));
-    expect([late.status, late.body.code]).toEqual([504, 'DEADLINE_EXCEEDED']);
+    const late = post(url, inferBody([1], { parameters: { timeout: 100_000 } }));
+    await until(
+      async () => (await page(url)).includes('slipway_gateway_running_batches{process="gateway"} 1'),
+      'it began',
+    );
+    expect([(await late).status, (await late).body.code]).toEqual([504, 'DEADLINE_EXCEEDED']);
     expect((await post(url, inferBody([3]))).body.outputs[0]!.data).toEqual([3]);
     expect(await requestsOf(url)).toEqual({ 'champion ok': 1, 'champion DEADLINE_EXCEEDED': 1 });
   });
