@@ -51,7 +51,7 @@ async function serve(kind: string): Promise<void> {
     const { user, system } = process.cpuUsage();
     process.send!({ cpuUs: user + system });
   });
-  process.on('disconnect', () => process.exit(0));
+  if (kind !== 'gateway') process.on('disconnect', () => process.exit(0));
   process.send!({ port });
 }
 
@@ -68,7 +68,7 @@ async function serveGateway(): Promise<number> {
   );
   const gateway = await fixture.start({ grpcPort: 0 });
   await ready(gateway);
-  process.on('exit', () => fixture.dispose());
+  process.on('disconnect', () => void fixture.dispose().then(() => process.exit(0)));
   return gateway.grpcPort!;
 }
 
@@ -78,10 +78,10 @@ async function serveBare(withObjects: boolean): Promise<number> {
   const bytes = { ...infer, requestDeserialize: same, responseSerialize: same };
   const answer = withObjects ? ANSWER : encode('inference.ModelInferResponse', ANSWER);
   server.addService(
-    { ModelInfer: withObjects ? infer : bytes } as never,
+    { ModelInfer: withObjects ? infer : bytes },
     {
       ModelInfer: (_call: unknown, done: (error: null, answer: unknown) => void) => done(null, answer),
-    } as never,
+    },
   );
   return new Promise((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {

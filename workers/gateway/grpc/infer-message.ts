@@ -1,13 +1,11 @@
-import { rawTensorData } from './tensor-contents';
-import { contentsData } from './tensor-contents';
 import type { RequestLimits, V2Request, V2Tensor } from '../protocol';
 import { invalid, quote, tooLarge } from '../protocol';
+import { contentsData, rawTensorData } from './tensor-contents';
 import { WireReader } from './wire-reader';
 
 type Parameters = Record<string, unknown>;
 
 const NO_PARAMETERS: Readonly<Parameters> = Object.freeze({});
-const NOTHING = Buffer.alloc(0);
 
 /**
  * A ModelInferRequest (open-inference.proto). Made, it knows which model is meant; the rest is read by `request`, since only a model that is
@@ -22,7 +20,7 @@ export class InferMessage {
   private parameters: Readonly<Parameters> = NO_PARAMETERS;
   private readonly inputs: WireReader[] = [];
   private readonly outputs: WireReader[] = [];
-  private readonly raw: Buffer[] = [];
+  private readonly raw: WireReader[] = [];
 
   constructor(bytes: Buffer) {
     const reader = new WireReader(bytes);
@@ -47,7 +45,7 @@ export class InferMessage {
           this.outputs.push(reader.message());
           break;
         case 7:
-          this.raw.push(reader.slice());
+          this.raw.push(reader.message());
           break;
         default:
           reader.skip();
@@ -87,10 +85,10 @@ export class InferMessage {
   }
 }
 
-function readTensor(reader: WireReader, raw: Buffer | null, limits: RequestLimits): V2Tensor {
+function readTensor(reader: WireReader, raw: WireReader | null, limits: RequestLimits): V2Tensor {
   let name = '';
   let datatype = '';
-  let contents: Buffer = NOTHING;
+  let contents: WireReader | null = null;
   const shape: number[] = [];
   while (reader.next()) {
     switch (reader.field) {
@@ -105,16 +103,20 @@ function readTensor(reader: WireReader, raw: Buffer | null, limits: RequestLimit
         break;
       case 5:
         // A message that comes twice is the two together: so are their bytes.
-        contents = contents === NOTHING ? reader.slice() : Buffer.concat([contents, reader.slice()]);
+        contents = contents === null ? reader.message() : joined(contents, reader.message());
         break;
       default:
         reader.skip();
     }
   }
   if (raw === null) return { name, datatype, shape, data: contentsData(name, datatype, contents) };
-  if (contents.length > 0)
+  if (contents !== null && contents.length > 0)
     throw invalid(`input ${quote(name)} has contents and raw_input_contents; one of them is meant`);
   return { name, datatype, shape, data: rawTensorData(name, datatype, shape, raw, limits) };
+}
+
+function joined(first: WireReader, second: WireReader): WireReader {
+  return new WireReader(Buffer.concat([first.rest(), second.rest()]));
 }
 
 function readParameter(entry: WireReader, known: Readonly<Parameters>): Readonly<Parameters> {

@@ -2,8 +2,7 @@ import { decodeTensor } from '../http/binary-tensors';
 import type { TensorData } from '../http/tensor-data';
 import type { RequestLimits } from '../protocol';
 import { invalid, quote } from '../protocol';
-import type { NumberKind } from './wire-reader';
-import { WireReader } from './wire-reader';
+import type { NumberKind, WireReader } from './wire-reader';
 
 /** A field of InferTensorContents, and how its values are written. */
 interface ContentsField {
@@ -31,21 +30,21 @@ const FIELDS = new Map<string, ContentsField>([
 ]);
 
 /** The values in a tensor's InferTensorContents, as JSON would have them: NaN is null. Throws REQUEST_INVALID. */
-export function contentsData(name: string, datatype: string, contents: Buffer): TensorData {
+export function contentsData(name: string, datatype: string, contents: WireReader | null): TensorData {
   const wanted = FIELDS.get(datatype);
   if (!wanted)
     throw invalid(`input ${quote(name)} has datatype ${quote(datatype)}, which has no contents; send it raw`);
-  const reader = new WireReader(contents);
+  if (contents === null) return [];
   const strings: string[] = [];
   const numbers: number[] = [];
-  while (reader.next()) {
-    if (reader.field > 8) reader.skip();
-    else if (reader.field !== wanted.field)
+  while (contents.next()) {
+    if (contents.field > 8) contents.skip();
+    else if (contents.field !== wanted.field)
       throw invalid(
-        `input ${quote(name)} is ${datatype}, which is field ${wanted.field} of contents, not ${reader.field}`,
+        `input ${quote(name)} is ${datatype}, which is field ${wanted.field} of contents, not ${contents.field}`,
       );
-    else if (wanted.kind === 'bytes') strings.push(reader.string());
-    else reader.numbers(wanted.kind, numbers);
+    else if (wanted.kind === 'bytes') strings.push(contents.string());
+    else contents.numbers(wanted.kind, numbers);
   }
   if (wanted.kind === 'bytes') return strings;
   return wanted.kind === 'float' || wanted.kind === 'double' ? withoutNaN(numbers) : numbers;
@@ -62,12 +61,14 @@ export function rawTensorData(
   name: string,
   datatype: string,
   shape: readonly number[],
-  raw: Buffer,
+  raw: WireReader,
   limits: RequestLimits,
 ): TensorData {
   let elements = 1;
   for (const size of shape) elements *= size;
   if (!Number.isSafeInteger(elements) || elements < 0)
     throw invalid(`input ${quote(name)} has shape ${quote(JSON.stringify(shape))}`);
-  return decodeTensor(name, datatype, elements, raw, limits);
+  // One value, as most requests have in each tensor, costs less without a typed array of its own.
+  if (elements === 1 && datatype === 'FP32' && raw.length === 4) return withoutNaN([raw.float()]);
+  return decodeTensor(name, datatype, elements, raw.rest(), limits);
 }

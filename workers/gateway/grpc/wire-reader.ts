@@ -13,7 +13,6 @@ const SMALLEST = -(2 ** 63);
  * its end. Numbers of 64 bits come as doubles: exact to 2^53, rounded above, where no caller of the gateway takes them.
  */
 export class WireReader {
-  private readonly view: DataView;
   /** Of the field that `next` came to. */
   field = 0;
   wire = 0;
@@ -22,9 +21,14 @@ export class WireReader {
   constructor(
     private readonly bytes: Buffer,
     private at = 0,
-    private readonly end = bytes.length,
-  ) {
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    private end = bytes.length,
+    /** Over the same bytes; readers of the messages inside share it. */
+    private readonly view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+  ) {}
+
+  /** Bytes that are not read yet. */
+  get length(): number {
+    return this.end - this.at;
   }
 
   /** Goes to the next field; false at the end. Its value must be read or skipped before the next call. */
@@ -56,20 +60,12 @@ export class WireReader {
     }
   }
 
-  /** The field's own bytes, not copied. */
-  slice(): Buffer {
-    this.expect(WIRE.bytes);
-    const length = this.varint();
-    const from = this.advance(length);
-    return this.bytes.subarray(from, from + length);
-  }
-
-  /** A reader of the message in this field. */
+  /** A reader of the message, or of the bytes, in this field. */
   message(): WireReader {
     this.expect(WIRE.bytes);
     const length = this.varint();
     const from = this.advance(length);
-    return new WireReader(this.bytes, from, from + length);
+    return new WireReader(this.bytes, from, from + length, this.view);
   }
 
   string(): string {
@@ -107,16 +103,28 @@ export class WireReader {
       return;
     }
     const length = this.varint();
-    const from = this.advance(length);
-    const stop = this.at;
-    const inner = new WireReader(this.bytes, from, stop);
-    while (inner.at < stop) into.push(inner.number(kind));
+    const stop = this.advance(length) + length;
+    const { end } = this;
+    this.at = stop - length;
+    this.end = stop;
+    while (this.at < stop) into.push(this.number(kind));
+    this.end = end;
+  }
+
+  /** A 32-bit float without a field of its own. */
+  float(): number {
+    return this.view.getFloat32(this.advance(4), true);
+  }
+
+  /** What is not read yet, not copied. */
+  rest(): Buffer {
+    return this.bytes.subarray(this.at, this.end);
   }
 
   private number(kind: NumberKind): number {
     switch (kind) {
       case 'float':
-        return this.view.getFloat32(this.advance(4), true);
+        return this.float();
       case 'double':
         return this.view.getFloat64(this.advance(8), true);
       case 'int64':

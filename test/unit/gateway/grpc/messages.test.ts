@@ -69,7 +69,7 @@ describe('requests as protobufjs writes them', () => {
         ).inputs;
         const expected = values.map((one) => (datatype === 'FP32' ? Math.fround(one as number) : one));
         expect(
-          Array.from(tensor!.data as ArrayLike<unknown>, (one) => (typeof one === 'string' ? one : Number(one))),
+          Array.from(tensor!.data as ArrayLike<unknown>, (one) => (typeof one === 'string' ? one : Number(one ?? NaN))),
         ).toEqual(expected.map((one) => (typeof one === 'string' ? one : Number(one))));
       }),
       { seed: 1, numRuns: 100 },
