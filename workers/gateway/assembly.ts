@@ -5,8 +5,10 @@ import { keys } from '../../workflows/domain/keys';
 import { BLOB_FOLDER_BYTES, BlobFolder, KEEP_BLOBS_FOR_MS } from './blob-folder';
 import { breakerEvent } from './breaker-event';
 import { Admission } from './edge/admission';
+import { Certificates } from './edge/certificates';
 import { registerEdgeMetrics } from './edge/edge-metrics';
 import { Executor } from './executor';
+import { Explainer } from './explain/explainer';
 import type { GatewayOptions } from './gateway-options';
 import { cacheFolder, newIncarnation } from './identity';
 import { InferenceService } from './inference';
@@ -27,6 +29,8 @@ import { GatewayServer } from './server';
 
 const MAX_QUEUED_ROWS = 16_384;
 const MAX_BACKGROUND_ROWS = 2_048;
+/** The explainer bounds its own queue, in rows to explain. */
+const EXPLAINED_WITHIN_MS = 60_000;
 
 export type Put = (key: string, bytes: Uint8Array) => Promise<void>;
 type Report = (event: string) => (error: Error) => void;
@@ -44,12 +48,15 @@ export interface Parts extends Records {
   readonly put: Put;
   readonly problem: Report;
   readonly executor: Executor;
+  readonly explainer: Explainer;
   readonly inspections: Inspections;
   readonly releases: ReleaseCache;
   readonly follower: RouteFollower;
   readonly service: InferenceService;
   readonly models: Models;
   readonly server: GatewayServer;
+  /** Null without TLS. */
+  readonly certificates: Certificates | null;
 }
 
 /** Wires a gateway; nothing listens yet. */
@@ -84,9 +91,11 @@ export function assemble(options: GatewayOptions): Parts {
   const inspections = assembleInspections(options, problem);
   const releases = assembleReleases(options, executor, inspections, nowMs);
   const follower = assembleFollower(options, { releases, metrics, records, problem, nowMs });
+  const explainer = assembleExplainer(options, problem);
   const service: InferenceService = assembleService(options, {
     incarnation,
     executor,
+    explainer,
     metrics,
     follower,
     records,
@@ -95,19 +104,26 @@ export function assemble(options: GatewayOptions): Parts {
   const admission = options.edge ? new Admission(() => options.edge!.callers, nowMs) : undefined;
   if (admission) registerEdgeMetrics(metrics.registry, admission, options.edge!);
   const models = { ...assembleModels(service, follower), ...(admission ? { admission } : {}) };
-  const server = new GatewayServer({ host: config.gateway.host, port: config.gateway.port, ...models });
+  const certificates = assembleCertificates(options, problem);
+  const server = new GatewayServer({
+    ...{ host: config.gateway.host, port: config.gateway.port },
+    ...models,
+    ...(certificates ? { tls: certificates.material } : {}),
+  });
   return {
     incarnation,
     logger,
     put,
     problem,
     executor,
+    explainer,
     inspections,
     releases,
     follower,
     service,
     models,
     server,
+    certificates,
     ...records,
   };
 }
@@ -134,6 +150,11 @@ function assembleRecords(
     }),
     log: new PredictionLog({ outbox, incarnation, onProblem: problem('prediction-log-failed') }),
   };
+}
+
+function assembleCertificates({ edge, logger }: GatewayOptions, problem: Report): Certificates | null {
+  if (!edge?.file.tls) return null;
+  return new Certificates({ files: () => edge.file.tls, logger, onProblem: problem('certificates-failed') });
 }
 
 function assembleInspections({ config, modelLimits }: GatewayOptions, problem: Report): Inspections {
@@ -197,20 +218,37 @@ function assembleFollower(
 interface ServiceParts {
   readonly incarnation: string;
   readonly executor: Executor;
+  readonly explainer: Explainer;
   readonly metrics: GatewayMetrics;
   readonly follower: RouteFollower;
   readonly records: Records;
   readonly nowMs: () => number;
 }
 
+function assembleExplainer({ ports }: GatewayOptions, problem: Report): Explainer {
+  return new Explainer({
+    blobs: ports.blobs,
+    openExecutor: () =>
+      new Executor({
+        threads: 1,
+        maxWaitMs: EXPLAINED_WITHIN_MS,
+        maxQueuedRows: Number.MAX_SAFE_INTEGER,
+        maxBackgroundRows: 0,
+        onBatchSettled: () => undefined,
+        onThreadLost: (reason) => problem('thread-lost')(new Error(reason)),
+      }),
+  });
+}
+
 function assembleService(
   { config, logger, limits = DEFAULT_LIMITS }: GatewayOptions,
   parts: ServiceParts,
 ): InferenceService {
-  const { incarnation, executor, metrics, follower, nowMs } = parts;
+  const { incarnation, executor, explainer, metrics, follower, nowMs } = parts;
   const { outbox, observations, log } = parts.records;
   return new InferenceService({
     executor,
+    explainer,
     metrics,
     log,
     limits,

@@ -1,7 +1,9 @@
 import type { Parts } from './assembly';
 import { assemble } from './assembly';
+import type { TlsMaterial } from './edge/certificates';
 import type { GatewayOptions } from './gateway-options';
 import type * as GrpcModule from './grpc/grpc-server';
+import type * as CredentialsModule from './grpc/renewable-credentials';
 import { Heartbeat } from './heartbeat';
 
 export interface Gateway {
@@ -23,6 +25,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   await follower.start();
   const address = await server.listen();
   const grpc = await startGrpc(options, parts);
+  parts.certificates?.follow((material) => {
+    server.renew(material);
+    grpc?.renew(material);
+  });
   const heartbeat = new Heartbeat({
     id: options.config.gateway.id,
     incarnation: parts.incarnation,
@@ -58,24 +64,35 @@ function isLoopback(host: string): boolean {
 
 interface Grpc {
   readonly port: number;
+  renew(material: TlsMaterial): void;
   drain(): Promise<void>;
 }
 
-async function startGrpc({ config }: GatewayOptions, { models }: Parts): Promise<Grpc | null> {
+async function startGrpc({ config }: GatewayOptions, { models, certificates }: Parts): Promise<Grpc | null> {
   const { host, grpcPort } = config.gateway;
   if (grpcPort === null) return null;
-  const server = new (loadGrpc().GrpcServer)({ ...models, host, port: grpcPort });
-  return { port: await server.listen(), drain: () => server.drain() };
+  const { GrpcServer, RenewableCredentials } = loadGrpc();
+  const credentials = certificates ? new RenewableCredentials(certificates.material) : null;
+  const server = new GrpcServer({ ...models, host, port: grpcPort, ...(credentials ? { credentials } : {}) });
+  return {
+    port: await server.listen(),
+    renew: (material) => credentials?.renew(material),
+    drain: () => server.drain(),
+  };
 }
 
 /** After HTTP listens, and only where it is wanted: the library takes a tenth of a second. */
-function loadGrpc(): typeof GrpcModule {
-  // eslint-disable-next-line @typescript-eslint/no-require-imports -- loaded when used
-  return require('./grpc/grpc-server') as typeof GrpcModule;
+function loadGrpc(): typeof GrpcModule & typeof CredentialsModule {
+  /* eslint-disable @typescript-eslint/no-require-imports -- loaded when used */
+  return {
+    ...(require('./grpc/grpc-server') as typeof GrpcModule),
+    ...(require('./grpc/renewable-credentials') as typeof CredentialsModule),
+  };
 }
 
 async function close(parts: Parts, heartbeat: Heartbeat, grpc: Grpc | null): Promise<void> {
   await Promise.all([parts.server.drain(), grpc?.drain()]);
+  parts.certificates?.stop();
   parts.follower.stop();
   parts.inspections.close();
   await parts.service.settleBackground();
@@ -83,6 +100,6 @@ async function close(parts: Parts, heartbeat: Heartbeat, grpc: Grpc | null): Pro
   await parts.observations.close();
   parts.outbox.stop();
   await heartbeat.close();
-  await parts.executor.close();
+  await Promise.all([parts.executor.close(), parts.explainer.close()]);
   parts.logger.info({ incarnation: parts.incarnation }, 'gateway drained');
 }

@@ -1,7 +1,10 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerOptions as HttpOptions, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
+import type { Server as HttpsServer } from 'node:https';
+import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { SlipwayError } from '../../workflows/domain/errors';
+import type { TlsMaterial } from './edge/certificates';
 import { HttpReply } from './http/http-reply';
 import { InferExchange } from './http/infer-exchange';
 import type { PageParts } from './http/pages';
@@ -16,6 +19,8 @@ export interface ServerOptions extends PageParts {
   readonly host: string;
   readonly port: number;
   readonly timeouts?: Partial<ServerTimeouts>;
+  /** HTTP without TLS where it is left out. */
+  readonly tls?: TlsMaterial;
 }
 
 /** What callers may take, milliseconds. */
@@ -37,7 +42,7 @@ const DRAIN_LIMIT_MS = 20_000;
 
 /** V2 and V1 over HTTP on node:http, which costs the least of what Node has. */
 export class GatewayServer {
-  private readonly server: Server;
+  private readonly server: Server | HttpsServer;
   private readonly paths = new Paths();
   private readonly pages: PageParts;
   private readonly headerLimit: number;
@@ -47,7 +52,8 @@ export class GatewayServer {
     const { headersMs, requestMs, keepAliveMs } = { ...TIMEOUTS, ...options.timeouts };
     this.pages = { ...options, isReady: () => options.isReady() && !this.isDraining };
     this.headerLimit = options.service.options.limits.headers;
-    this.server = createServer(
+    this.server = openServer(
+      options.tls,
       {
         headersTimeout: headersMs,
         requestTimeout: requestMs,
@@ -74,7 +80,16 @@ export class GatewayServer {
       this.server.listen({ host, port, backlog: 1_024 }, resolve);
     });
     const address = this.server.address() as AddressInfo;
-    return { host, port: address.port, url: `http://${host.includes(':') ? `[${host}]` : host}:${address.port}` };
+    return {
+      host,
+      port: address.port,
+      url: `${this.options.tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${address.port}`,
+    };
+  }
+
+  /** Another certificate, for connections from now on. */
+  renew(material: TlsMaterial): void {
+    if ('setSecureContext' in this.server) this.server.setSecureContext(material);
   }
 
   /** Takes no new connection, answers what it has, closes what is idle. */
@@ -112,6 +127,16 @@ export class GatewayServer {
     const problem = problemOf(new SlipwayError('REQUEST_TOO_LARGE', `more than ${this.headerLimit} headers`));
     new HttpReply(message, response).refuse(problem);
   }
+}
+
+function openServer(tls: TlsMaterial | undefined, options: HttpOptions, handle: RequestListener): Server | HttpsServer {
+  if (!tls) return createServer(options, handle);
+  const needsClient = tls.ca !== undefined;
+  const handshakeTimeout = TIMEOUTS.headersMs;
+  return createHttpsServer(
+    { ...options, ...tls, handshakeTimeout, requestCert: needsClient, rejectUnauthorized: needsClient },
+    handle,
+  );
 }
 
 /** Who is turned away has sent what nobody reads. */

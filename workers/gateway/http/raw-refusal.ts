@@ -8,7 +8,8 @@ const HEADERS_TOO_LARGE = 431;
 
 /** Answers what the HTTP parser or its clock refused, where no request exists yet, and closes the connection. */
 export function refuseRaw(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
+  // Neither a connection that broke nor a handshake that failed can be answered.
+  if (!socket.writable || !/^(HPE|ERR_HTTP)_/.test(error.code ?? '')) return void socket.destroy();
   const status =
     error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
       ? TIMED_OUT
