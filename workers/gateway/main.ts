@@ -50,7 +50,7 @@ async function runGateway(config: SlipwayConfig, logger: Logger, fleet?: FleetMe
 }
 
 async function runFleet(config: SlipwayConfig, logger: Logger): Promise<void> {
-  const fleet = new Fleet({ entry: __filename, processes: config.gateway.processes, logger });
+  const fleet = new Fleet({ entry: join(__dirname, 'start.cjs'), processes: config.gateway.processes, logger });
   const signal = await Promise.race([untilAskedToEnd(), fleet.failed]);
   logger.info({ signal }, 'gateway processes drain');
   await fleet.end();

@@ -72,7 +72,7 @@ export function workloadServices(config: SlipwayConfig, ports: StackPorts, env: 
     worker('gpu', 'activity', TASK_QUEUES.gpu, ports.gpuMetrics),
     {
       name: 'gateway',
-      argv: nodeEntry(join(workersFolder, 'gateway', 'main.ts')),
+      argv: nodeEntry(join(workersFolder, 'gateway', 'start.cjs')),
       env,
       logFile: logFile(config, 'gateway'),
       stopTimeoutMs: WORKER_STOP_TIMEOUT_MS,

@@ -12,7 +12,7 @@ interface GatewayOptions {
 }
 
 /** Workers are not imported here: the gateway is a process of its own. */
-const gatewayEntry = resolve(__dirname, '../../../workers/gateway/main.ts');
+const gatewayEntry = resolve(__dirname, '../../../workers/gateway/start.cjs');
 
 export function addGateway(program: Command): void {
   const command = program

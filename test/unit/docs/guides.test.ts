@@ -104,6 +104,7 @@ describe('docs/approvals.md', () => {
     const { groups } = parse(blocks('yaml')[0]!) as { groups: { rules: { expr: string }[] }[] };
     const metrics = new GatewayMetrics(createMetrics('gateway'), {
       queuedRows: () => 0,
+      running: () => 0,
       models: () => [],
       predictionLog: () => ({ rows: 0, dropped: 0 }),
       compromised: () => ['a/b'],
