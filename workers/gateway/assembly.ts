@@ -4,9 +4,8 @@ import type { Logger } from '../../infra/telemetry/log';
 import { keys } from '../../workflows/domain/keys';
 import { BLOB_FOLDER_BYTES, BlobFolder, KEEP_BLOBS_FOR_MS } from './blob-folder';
 import { breakerEvent } from './breaker-event';
-import { Admission } from './edge/admission';
-import { Certificates } from './edge/certificates';
-import { registerEdgeMetrics } from './edge/edge-metrics';
+import { assembleEdge } from './edge/assemble-edge';
+import type { Certificates } from './edge/certificates';
 import { Executor } from './executor';
 import { Explainer } from './explain/explainer';
 import type { GatewayOptions } from './gateway-options';
@@ -42,7 +41,15 @@ interface Records {
   readonly log: PredictionLog;
 }
 
-export interface Parts extends Records {
+/** Where callers come in. */
+interface Door {
+  readonly models: Models;
+  readonly server: GatewayServer;
+  /** Null without TLS. */
+  readonly certificates: Certificates | null;
+}
+
+export interface Parts extends Records, Door {
   readonly incarnation: string;
   readonly logger: Logger;
   readonly put: Put;
@@ -53,10 +60,6 @@ export interface Parts extends Records {
   readonly releases: ReleaseCache;
   readonly follower: RouteFollower;
   readonly service: InferenceService;
-  readonly models: Models;
-  readonly server: GatewayServer;
-  /** Null without TLS. */
-  readonly certificates: Certificates | null;
 }
 
 /** Wires a gateway; nothing listens yet. */
@@ -101,15 +104,7 @@ export function assemble(options: GatewayOptions): Parts {
     records,
     nowMs,
   });
-  const admission = options.edge ? new Admission(() => options.edge!.callers, nowMs) : undefined;
-  if (admission) registerEdgeMetrics(metrics.registry, admission, options.edge!);
-  const models = { ...assembleModels(service, follower), ...(admission ? { admission } : {}) };
-  const certificates = assembleCertificates(options, problem);
-  const server = new GatewayServer({
-    ...{ host: config.gateway.host, port: config.gateway.port },
-    ...models,
-    ...(certificates ? { tls: certificates.material } : {}),
-  });
+  const door = assembleDoor(options, { service, executor, follower, metrics, problem, nowMs });
   return {
     incarnation,
     logger,
@@ -121,9 +116,7 @@ export function assemble(options: GatewayOptions): Parts {
     releases,
     follower,
     service,
-    models,
-    server,
-    certificates,
+    ...door,
     ...records,
   };
 }
@@ -150,11 +143,6 @@ function assembleRecords(
     }),
     log: new PredictionLog({ outbox, incarnation, onProblem: problem('prediction-log-failed') }),
   };
-}
-
-function assembleCertificates({ edge, logger }: GatewayOptions, problem: Report): Certificates | null {
-  if (!edge?.file.tls) return null;
-  return new Certificates({ files: () => edge.file.tls, logger, onProblem: problem('certificates-failed') });
 }
 
 function assembleInspections({ config, modelLimits }: GatewayOptions, problem: Report): Inspections {
@@ -267,12 +255,28 @@ function assembleService(
   });
 }
 
+function assembleDoor(
+  options: GatewayOptions,
+  parts: Pick<Parts, 'service' | 'executor' | 'follower' | 'problem'> & {
+    readonly metrics: GatewayMetrics;
+    readonly nowMs: () => number;
+  },
+): Door {
+  const { service, follower, metrics } = parts;
+  const { host, port } = options.config.gateway;
+  const { admission, certificates } = assembleEdge(options, { ...parts, registry: metrics.registry });
+  const models = { ...assembleModels(service, follower), ...(admission ? { admission } : {}) };
+  const tls = certificates ? { tls: certificates.material } : {};
+  return { models, certificates, server: new GatewayServer({ host, port, ...models, ...tls }) };
+}
+
 function assembleModels(service: InferenceService, follower: RouteFollower): Models {
   return {
     service,
     served: (model) => follower.served(model),
     allServed: () => follower.all().map(({ served }) => served),
     notReady: (model) => follower.notReady(model),
+    waiting: () => follower.waiting(),
     isReady: () => follower.isReady,
   };
 }

@@ -31,6 +31,14 @@ export interface ExecutorOptions {
 interface Session {
   readonly inputs: SessionInputs;
   readonly counts: InputCounts;
+  /** Null: nobody's. */
+  readonly spent: Spent | null;
+}
+
+/** What was inferred for one model since the process began. */
+export interface Spent {
+  ms: number;
+  rows: number;
 }
 
 export const DEFAULT_MAX_WAIT_MS = 250;
@@ -47,6 +55,8 @@ export class Executor {
   readonly nowMs: () => number;
   private readonly queue = new BatchQueue();
   private readonly pool: ThreadPool;
+  /** Inference by model: callers' rows, pairs, shadows and self-tests. */
+  readonly spentByModel = new Map<string, Spent>();
   private readonly sessions = new Map<number, Session>();
   /** Items of batches that failed, to be tried one by one so that a bad row does not fail its neighbours. */
   private readonly singles: Batch[] = [];
@@ -76,14 +86,19 @@ export class Executor {
     });
   }
 
-  /** Opens a model file. Throws MODEL_UNREADABLE. The number names the session until `unload`. */
-  async load(path: string, signature: Signature, limits: BatchLimits = NO_WAITING): Promise<number> {
+  /** Opens a model file; `model` is whom its time is booked to. Throws MODEL_UNREADABLE. The number names the session until `unload`. */
+  async load(
+    path: string,
+    signature: Signature,
+    limits: BatchLimits = NO_WAITING,
+    model: string | null = null,
+  ): Promise<number> {
     const id = this.nextSession++;
     const inputs: SessionInputs = {
       inputs: signature.inputs.map(({ name, datatype }) => ({ name, datatype })),
       output: signature.output.name,
     };
-    this.sessions.set(id, { inputs, counts: countInputs(inputs) });
+    this.sessions.set(id, { inputs, counts: countInputs(inputs), spent: model === null ? null : this.spentOf(model) });
     this.queue.open(id, limits);
     const failure = await this.pool.open({ id, path, bytes: bytesOf(path), inputs });
     if (failure === null) return id;
@@ -203,8 +218,19 @@ export class Executor {
   }
 
   private ran(batch: Batch, reply: Extract<ThreadReply, { kind: 'ran' }>): void {
+    const spent = this.sessions.get(batch.session)?.spent;
+    if (spent) {
+      spent.ms += reply.ms;
+      spent.rows += batch.rows;
+    }
     if (reply.output) this.queue.measured(batch.session, batch.rows, reply.ms);
     this.settle(batch, reply.output, reply.error);
+  }
+
+  private spentOf(model: string): Spent {
+    let spent = this.spentByModel.get(model);
+    if (!spent) this.spentByModel.set(model, (spent = { ms: 0, rows: 0 }));
+    return spent;
   }
 
   private settle(batch: Batch, output: Float32Array | null, error: string | null): void {

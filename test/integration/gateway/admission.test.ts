@@ -159,6 +159,24 @@ describe('over HTTP, a gateway whose file names callers', () => {
   });
 });
 
+describe('the cost of predictions', () => {
+  it('is the price of a second by the measured time of 1,000 rows', async () => {
+    write(`${FILE}price: { perSecond: 2, currency: EUR }\n`);
+    await post(gateway.url, inferBody([1, 2, 3]), as('all'));
+    const lines = (await (await get('/metrics', as('all'))).text()).split('\n');
+    const value = (name: string): number =>
+      Number(lines.find((line) => line.startsWith(name) && line.includes(`model="${MODEL}"`))!.split(' ')[1]);
+    const seconds = value('slipway_gateway_inference_seconds_total');
+    const cost = value('slipway_gateway_cost_per_1000_predictions');
+    expect(seconds).toBeGreaterThan(0);
+    // Seconds × price / cost is the number of rows in thousands.
+    const rows = ((seconds * 2) / cost) * 1_000;
+    expect(rows).toBeGreaterThanOrEqual(3);
+    expect(rows).toBeCloseTo(Math.round(rows), 3);
+    expect(lines.some((line) => line.startsWith('slipway_gateway_cost') && line.includes('currency="EUR"'))).toBe(true);
+  });
+});
+
 describe('when its file changes', () => {
   it('takes the new callers, and keeps the last good ones when it cannot be read', async () => {
     write(`callers:\n${caller('new', "['*']")}`);

@@ -143,7 +143,7 @@ describe('certificates', () => {
             socket.destroy();
           },
         );
-        socket.on('error', (error) => resolve(error.message));
+        socket.on('error', (error: Error) => resolve(error.message));
       });
     const names = async (): Promise<string[]> => [
       await name(gateway.port, ['http/1.1']),

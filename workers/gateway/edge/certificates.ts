@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import type { SecureContextOptions } from 'node:tls';
 import { createSecureContext } from 'node:tls';
 import type { Logger } from '../../../infra/telemetry/log';
 import { SlipwayError } from '../../../workflows/domain/errors';
@@ -8,8 +7,12 @@ import type { GatewayFile } from './gateway-file';
 type TlsFiles = NonNullable<GatewayFile['tls']>;
 
 /** What a server's TLS is made of. With `ca`, callers need a certificate of one of these authorities. */
-export type TlsMaterial = Required<Pick<SecureContextOptions, 'cert' | 'key' | 'minVersion'>> &
-  Pick<SecureContextOptions, 'ca'>;
+export interface TlsMaterial {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  readonly minVersion: 'TLSv1.2';
+  readonly ca?: Buffer;
+}
 
 export interface CertificatesOptions {
   /** The operator's file as it is now. */
@@ -20,6 +23,7 @@ export interface CertificatesOptions {
 }
 
 const LOOK_EVERY_MS = 2_000;
+const NO_AUTHORITY = Buffer.alloc(0);
 
 /**
  * Certificate, key and authorities of a gateway, looked at again so that renewed ones are taken without a restart. Ones that do not fit
@@ -98,5 +102,5 @@ function checked(material: TlsMaterial, { certificate, key }: TlsFiles): TlsMate
 }
 
 function isSame(a: TlsMaterial, b: TlsMaterial): boolean {
-  return (['cert', 'key', 'ca'] as const).every((part) => String(a[part]) === String(b[part]));
+  return a.cert.equals(b.cert) && a.key.equals(b.key) && (a.ca ?? NO_AUTHORITY).equals(b.ca ?? NO_AUTHORITY);
 }
