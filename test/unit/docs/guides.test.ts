@@ -105,7 +105,6 @@ describe('docs/approvals.md', () => {
     const metrics = new GatewayMetrics(createMetrics('gateway'), {
       queuedRows: () => 0,
       running: () => 0,
-      running: () => 0,
       models: () => [],
       predictionLog: () => ({ rows: 0, dropped: 0 }),
       compromised: () => ['a/b'],
