@@ -12,5 +12,7 @@ export interface Models {
   readonly allServed: () => readonly ServedModel[];
   /** Known by a route, but no release of it is open yet: why. */
   readonly notReady: (model: ModelName) => string | null;
+  /** All that `notReady` tells of; none where nothing is followed. */
+  readonly waiting?: () => readonly { readonly model: ModelName; readonly reason: string }[];
   readonly isReady: () => boolean;
 }

@@ -89,6 +89,14 @@ export class RouteFollower {
     return followed.problem ? `${followed.problem.code}: ${followed.problem.message}` : 'its release is being opened';
   }
 
+  /** The models that `notReady` tells of. */
+  waiting(): readonly { readonly model: ModelName; readonly reason: string }[] {
+    return [...this.models.keys()].flatMap((model) => {
+      const reason = this.notReady(model);
+      return reason === null ? [] : [{ model, reason }];
+    });
+  }
+
   /** The first look is over, or every model that was served before is served again. A broken release of one model is told by that model. */
   get isReady(): boolean {
     const models = [...this.models.values()];

@@ -123,6 +123,14 @@ describe('the OpenAPI document', () => {
     expect(await (await fetch(`${gateway.url}/openapi.json`)).json()).toEqual(JSON.parse(JSON.stringify(OPEN_API)));
   });
 
+  it('is true of the index: what is followed and cannot be served is there with its reason, unless only what is ready is asked for', async () => {
+    const index = async (ready: boolean): Promise<{ name: string; state: string; reason: string }[]> =>
+      (await (await fetch(`${gateway.url}${INDEX}`, post(JSON.stringify({ ready })))).json()) as never;
+    const broken = (await index(false)).find(({ name }) => name === 'flights/broken');
+    expect([broken?.state, broken?.reason.split(':')[0]]).toEqual(['UNAVAILABLE', 'MODEL_UNREADABLE']);
+    expect((await index(true)).map(({ name }) => name).sort()).toEqual(['flights/failing', MODEL, 'flights/slow']);
+  });
+
   it('says of each path, method and status something that a request here shows, and nothing more', () => {
     const documented = Object.entries(OPEN_API.paths).flatMap(([path, item]) =>
       ['get', 'post'].flatMap((method) => {

@@ -26,7 +26,16 @@ const AT = { parameters: { event_time: 983_404_800_000 } };
 
 describe('V2 over HTTP', () => {
   it.each([
-    ['GET', '/v2', { name: 'slipway', version: '2', extensions: ['binary_tensor_data', 'model_repository'] }],
+    [
+      'GET',
+      '/v2',
+      {
+        name: 'slipway',
+        version: '2',
+        extensions: ['binary_tensor_data', 'model_repository'],
+        parameters: { authentication: 'none' },
+      },
+    ],
     ['GET', '/v2/health/live', { live: true }],
     ['GET', '/v2/health/ready', { ready: true }],
     ['GET', `/v2/models/${MODEL}/ready`, { name: MODEL, ready: true }],

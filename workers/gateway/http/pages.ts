@@ -25,7 +25,7 @@ const INFERENCE: readonly string[] = ['POST', 'OPTIONS'];
 /** A filter of a few bytes. */
 const INDEX_BODY_BYTES = 4_096;
 
-export function methodsOf({ kind }: Target): readonly string[] {
+function methodsOf({ kind }: Target): readonly string[] {
   if (kind === 'infer' || kind === 'predict') return INFERENCE;
   return kind === 'index' ? ['GET', 'HEAD', 'POST', 'OPTIONS'] : READ;
 }
