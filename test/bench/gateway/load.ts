@@ -7,6 +7,8 @@ import { nodeEntry } from '../../../infra/process/node-entry';
 import { ID_PREFIX_LENGTH } from './request-file';
 
 export const CONNECTIONS = 32;
+/** For models of milliseconds: keeps two threads busy, and the gateway refuses no request as one that would wait for too long. */
+export const FEW_CONNECTIONS = 4;
 /** Longer than any answer of the bench takes; wrk's own two seconds are not, for a model of half a second. */
 const TIMEOUT_SECONDS = 30;
 
@@ -23,8 +25,8 @@ export interface LoadResult {
   readonly broken: number;
 }
 
-/** Keeps CONNECTIONS requests under way against `origin` for so many seconds, from a process of its own. */
-export type Load = (origin: string, requestFile: string, seconds: number) => Promise<LoadResult>;
+/** Keeps so many requests under way (CONNECTIONS where it is not said) against `origin`, from a process of its own. */
+export type Load = (origin: string, requestFile: string, seconds: number, connections?: number) => Promise<LoadResult>;
 
 export interface LoadTool {
   readonly name: string;
@@ -52,15 +54,21 @@ export function findLoadTool(say: (text: string) => void): LoadTool {
 
 const newPrefix = (): string => randomBytes(ID_PREFIX_LENGTH / 2).toString('hex');
 
-function runWrk(wrk: string, origin: string, requestFile: string, seconds: number): Promise<LoadResult> {
-  const settings = ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, `--timeout=${TIMEOUT_SECONDS}s`];
+function runWrk(
+  wrk: string,
+  origin: string,
+  requestFile: string,
+  seconds: number,
+  connections = CONNECTIONS,
+): Promise<LoadResult> {
+  const settings = ['-t1', `-c${connections}`, `-d${seconds}s`, `--timeout=${TIMEOUT_SECONDS}s`];
   const script = join(__dirname, 'requests.lua');
   return measure([wrk, ...settings, '-s', script, origin, '--', requestFile, newPrefix()], seconds);
 }
 
-function runNode(origin: string, requestFile: string, seconds: number): Promise<LoadResult> {
+function runNode(origin: string, requestFile: string, seconds: number, connections = CONNECTIONS): Promise<LoadResult> {
   const entry = nodeEntry(join(__dirname, 'load-child.ts'));
-  return measure([...entry, origin, requestFile, newPrefix(), String(seconds), String(CONNECTIONS)], seconds);
+  return measure([...entry, origin, requestFile, newPrefix(), String(seconds), String(connections)], seconds);
 }
 
 async function measure([program, ...argv]: readonly string[], seconds: number): Promise<LoadResult> {

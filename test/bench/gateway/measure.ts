@@ -12,6 +12,8 @@ export interface Contender {
   readonly pid: number;
   readonly origin: string;
   readonly requestFile: string;
+  /** Of the load; CONNECTIONS where it is not said. */
+  readonly connections?: number;
 }
 
 export interface Measured extends LoadResult {
@@ -50,7 +52,7 @@ export class Rounds {
 /** One load against one server. Throws where it was not answered well: an error is answered cheaply, and no figure. */
 export async function measureOnce(context: BenchContext, contender: Contender, seconds: number): Promise<Measured> {
   const beforeUs = treeCpuUs(contender.pid);
-  const result = await context.load.run(contender.origin, contender.requestFile, seconds);
+  const result = await context.load.run(contender.origin, contender.requestFile, seconds, contender.connections);
   await sleep(SETTLE_MS);
   const cpuUs = (treeCpuUs(contender.pid) - beforeUs) / Math.max(1, result.requests);
   if (result.requests === 0 || result.badStatus + result.broken > 0)

@@ -6,6 +6,7 @@ import type { BenchContext } from '../bench-context';
 import { calibrateModel } from '../calibrated-model';
 import { machineShares, readMachine } from '../cpu-accounting';
 import { startGatewayProcess } from '../gateway-process';
+import { FEW_CONNECTIONS } from '../load';
 import { measureInTurns } from '../measure';
 import { atLeast, figure, spreadText, type SectionReport } from '../report';
 import { writeRequests, type Requests } from '../request-file';
@@ -42,8 +43,15 @@ export function measureThreads(context: BenchContext): Promise<SectionReport> {
         startGatewayProcess(fixture, { id: `bench-threads-${threads}`, models: [MODEL], threads }),
       );
       const expected = DISTANCES;
-      await checkAnswers({ name: 'gateway', origin: server.origin, requests: REQUESTS, expected, times: 20 });
-      contenders.push({ ...server, name: nameOf(threads), requestFile });
+      await checkAnswers({
+        name: 'gateway',
+        origin: server.origin,
+        requests: REQUESTS,
+        expected,
+        times: 4,
+        inFlight: FEW_CONNECTIONS,
+      });
+      contenders.push({ ...server, name: nameOf(threads), requestFile, connections: FEW_CONNECTIONS });
     }
     const freeCores = await measureFreeCores();
     const rounds = await measureInTurns(context, contenders);
@@ -67,7 +75,7 @@ export function measureThreads(context: BenchContext): Promise<SectionReport> {
       },
       lines: [isCrowded ? { ...line, note: 'fewer than two cores were free' } : line],
       remarks: [
-        `The model took ${figure(tookMs)} ms a row by direct inference; ${context.load.name}.`,
+        `The model took ${figure(tookMs)} ms a row by direct inference; ${context.load.name}, but with ${FEW_CONNECTIONS} connections.`,
         `Before, ${figure(freeCores)} of ${availableParallelism()} cores were free${isCrowded ? '; the line asks for two' : ''}.`,
       ],
     };
