@@ -4,9 +4,13 @@ import { NORMAL } from './batch-queue';
 import type { BatchItem, DropReason } from './batching';
 import { toleratedRate } from './breaker';
 import type { Column } from './conversion';
+import { wantsExplanation } from './explain/explanation-outputs';
+import type { InferenceCache } from './inference-cache';
+import type { Answer } from './answer';
 import type { InferenceContext, Reply } from './inference-context';
 import { overloaded } from './inference-context';
 import type { DecodedInputs } from './input-plan';
+import { NO_OUTPUTS } from './output-tensor';
 import { PairItem } from './pair-item';
 import { CHALLENGER, CHAMPION } from './prediction-row';
 import type { V2Request } from './protocol';
@@ -31,6 +35,8 @@ export class InferCall implements BatchItem {
   private isOnChallenger = false;
   private isAssignedToChallenger = false;
   private challengerFailure: ErrorCode | null = null;
+  /** Under which the scores are kept; null where they are not. */
+  private cacheKey: string | null = null;
 
   constructor(
     private readonly service: InferenceContext,
@@ -83,6 +89,7 @@ export class InferCall implements BatchItem {
       error ?? (areFinite(scores, offset, this.rows) ? null : 'the model gave a score that is not finite');
     if (problem === null) {
       this.scores = scores.slice(offset, offset + this.rows);
+      if (this.cacheKey !== null) this.served.cacheOf(this.release)?.put(this.cacheKey, this.scores, this.startedMs);
       this.finish();
     } else if (this.isOnChallenger) this.fallBack();
     else {
@@ -99,7 +106,26 @@ export class InferCall implements BatchItem {
     metrics.countRequest(model, arm, this.failure?.code ?? 'ok', latencyMs);
     if (this.failure) return this.reply.refuse(problemOf(this.failure));
     const { release, requestId } = this;
-    this.reply.answer({ release, arm, generation, requestId, scores: this.scores! });
+    const answer: Answer = { release, arm, generation, requestId, scores: this.scores!, outputs: NO_OUTPUTS };
+    if (wantsExplanation(release.manifest, this.request)) this.service.track(this.explain(answer));
+    else this.reply.answer(answer);
+  }
+
+  /** An explanation that was only asked for may be left out under pressure; one that the policy demands may not. */
+  private async explain(answer: Answer): Promise<void> {
+    const { metrics, explainer } = this.service.options;
+    const { model } = this.served.route;
+    try {
+      if (!explainer) throw new SlipwayError('INFERENCE_FAILED', 'answers are not explained here');
+      const outputs = await explainer.explain({ ...answer, columns: this.columns });
+      metrics.countExplanation(model, 'given');
+      this.reply.answer({ ...answer, outputs });
+    } catch (error) {
+      const isDue = answer.release.manifest.serving.explain.when === 'always';
+      metrics.countExplanation(model, isDue ? 'refused' : 'left-out');
+      if (isDue) this.reply.refuse(problemOf(error));
+      else this.reply.answer(answer);
+    }
   }
 
   private get release(): LoadedRelease {
@@ -127,9 +153,25 @@ export class InferCall implements BatchItem {
     this.submit(champion);
   }
 
-  private submit({ session }: LoadedRelease): void {
-    const retryMs = this.service.options.executor.submit(session, this, this.level);
+  private submit(release: LoadedRelease): void {
+    const cache = this.served.cacheOf(release);
+    if (cache && this.isCached(cache)) return;
+    const retryMs = this.service.options.executor.submit(release.session, this, this.level);
     if (retryMs > 0) throw overloaded(retryMs);
+  }
+
+  private isCached(cache: InferenceCache): boolean {
+    const { metrics } = this.service.options;
+    this.cacheKey = cache.keyOf(this.columns, this.rows);
+    if (this.cacheKey === null) return false;
+    const scores = cache.get(this.cacheKey, this.startedMs);
+    metrics.countCache(this.served.route.model, scores !== null);
+    if (scores === null) return false;
+    this.cacheKey = null;
+    this.scores = scores;
+    this.finish();
+    this.service.answerSoon();
+    return true;
   }
 
   private fallBack(): void {

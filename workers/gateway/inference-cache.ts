@@ -15,13 +15,8 @@ interface Kept {
  */
 export class InferenceCache {
   private readonly kept = new Map<string, Kept>();
-  hits = 0;
-  misses = 0;
 
-  constructor(
-    private readonly spec: NonNullable<ServingSpec['cache']>,
-    private readonly nowMs: () => number,
-  ) {}
+  constructor(private readonly spec: NonNullable<ServingSpec['cache']>) {}
 
   /** What names the inputs; null where they are not kept. Exact: every value, its kind, and where rows and columns end. */
   keyOf(columns: readonly Column[], rows: number): string | null {
@@ -38,22 +33,19 @@ export class InferenceCache {
     return key;
   }
 
-  get(key: string): Float32Array | null {
+  /** `nowMs` is monotonic. */
+  get(key: string, nowMs: number): Float32Array | null {
     const found = this.kept.get(key);
     if (found) this.kept.delete(key);
-    if (!found || found.expiresMs <= this.nowMs()) {
-      this.misses += 1;
-      return null;
-    }
+    if (!found || found.expiresMs <= nowMs) return null;
     this.kept.set(key, found);
-    this.hits += 1;
     return found.scores;
   }
 
-  put(key: string, scores: Float32Array): void {
+  put(key: string, scores: Float32Array, nowMs: number): void {
     this.kept.delete(key);
     if (this.kept.size >= this.spec.entries) this.kept.delete(this.kept.keys().next().value!);
-    this.kept.set(key, { scores, expiresMs: this.nowMs() + this.spec.ttlMs });
+    this.kept.set(key, { scores, expiresMs: nowMs + this.spec.ttlMs });
   }
 
   get size(): number {

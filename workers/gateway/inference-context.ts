@@ -1,21 +1,12 @@
 import { SlipwayError } from '../../workflows/domain/errors';
-import type { ArmName } from '../../workflows/domain/route';
+import type { Answer } from './answer';
 import type { Executor } from './executor';
+import type { Explainer } from './explain/explainer';
 import type { GatewayMetrics } from './metrics';
 import type { PredictionSink } from './prediction-row';
 import type { RequestLimits } from './protocol';
 import type { Problem } from './responses';
-import type { LoadedRelease, ServedModel } from './served-model';
-
-/** The scores of one request, and what they came from. */
-export interface Answer {
-  readonly release: LoadedRelease;
-  readonly arm: ArmName;
-  readonly generation: number;
-  readonly requestId: string;
-  /** One a row. */
-  readonly scores: Float32Array;
-}
+import type { ServedModel } from './served-model';
 
 /** Where an answer goes, in the form of the caller's protocol. One of the two is called, once. */
 export interface Reply {
@@ -30,6 +21,8 @@ export type RequestHeaders = Readonly<Record<string, string | readonly string[] 
 
 export interface InferenceOptions {
   readonly executor: Executor;
+  /** Absent where answers are never explained. */
+  readonly explainer?: Explainer;
   readonly metrics: GatewayMetrics;
   readonly log: PredictionSink;
   readonly limits: RequestLimits;
@@ -50,6 +43,8 @@ export interface InferenceContext {
   refuse(served: ServedModel, error: unknown, startedMs: number, reply: Reply): void;
   /** `answer` is called once the counts of the request are written. */
   answerAfterCommit(call: { answer(): void }): void;
+  /** The same where no batch will settle: the answer was known. */
+  answerSoon(): void;
   /** Work that goes on after its caller was answered: paired and shadow scores. */
   track(work: Promise<void>): void;
 }

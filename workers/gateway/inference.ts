@@ -1,6 +1,7 @@
 import { SlipwayError } from '../../workflows/domain/errors';
 import { assignmentKey } from './assignment';
 import { readEventTime } from './event-time';
+import { isExplanation } from './explain/explanation-outputs';
 import { InferCall } from './infer-call';
 import type { InferenceContext, InferenceOptions, Reply, RequestHeaders } from './inference-context';
 import type { V2Request } from './protocol';
@@ -14,6 +15,7 @@ export class InferenceService implements InferenceContext {
   private readonly outbox: { answer(): void }[] = [];
   private readonly pending = new Set<Promise<void>>();
   private sequence = 0;
+  private isFlushScheduled = false;
 
   constructor(readonly options: InferenceOptions) {}
 
@@ -70,6 +72,16 @@ export class InferenceService implements InferenceContext {
     for (const call of calls) call.answer();
   }
 
+  /** Answers that no batch brings leave with the others of this turn of the event loop. */
+  answerSoon(): void {
+    if (this.isFlushScheduled) return;
+    this.isFlushScheduled = true;
+    setImmediate(() => {
+      this.isFlushScheduled = false;
+      this.batchSettled();
+    });
+  }
+
   /** Work that goes on after its caller was answered: paired and shadow scores. */
   track(work: Promise<void>): void {
     this.pending.add(work);
@@ -82,8 +94,12 @@ export class InferenceService implements InferenceContext {
   }
 }
 
-function checkOutputs(request: V2Request, served: ServedModel): void {
-  const name = served.champion.manifest.signature.output.name;
-  const unknown = request.outputs?.find((output) => output !== name);
+function checkOutputs({ outputs }: V2Request, { champion }: ServedModel): void {
+  if (outputs === null) return;
+  const { signature, serving } = champion.manifest;
+  const { name } = signature.output;
+  const unknown = outputs.find((output) => output !== name && !isExplanation(output));
   if (unknown !== undefined) throw invalid(`the model has no output ${quote(unknown)}; it has ${quote(name)}`);
+  if (serving.explain.when === 'never' && outputs.some(isExplanation))
+    throw invalid('the release gives no explanations; its spec says serving.explain.when: never');
 }

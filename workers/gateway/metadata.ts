@@ -1,5 +1,4 @@
-import type { InputSignature } from '../../workflows/domain/release';
-import { explanationMetadata } from './explain/explanation-outputs';
+import type { InputSignature, ReleaseManifest } from '../../workflows/domain/release';
 import type { LoadedRelease, ServedModel } from './served-model';
 
 /** Names of V2 extensions as Triton's clients know them. */
@@ -71,6 +70,20 @@ function inputMetadata({
   onInvalid,
 }: InputSignature): TensorMetadata {
   return { name, datatype, shape: [-1, 1], parameters: { type, unit, range, values, nullable, onInvalid } };
+}
+
+/** Of an explained answer. Where they are given on request only they are not listed: there are clients that ask for all that is. */
+function explanationMetadata({ serving, signature }: ReleaseManifest): TensorMetadata[] {
+  const { when, reasons } = serving.explain;
+  if (when !== 'always') return [];
+  const features = signature.inputs.length;
+  const parameters = { unit: signature.task === 'binary' ? 'log-odds' : 'label', when };
+  return [
+    { name: 'explanation', datatype: 'FP32', shape: [-1, features], parameters },
+    { name: 'explanation_error', datatype: 'FP32', shape: [-1, features], parameters },
+    { name: 'explanation_base', datatype: 'FP32', shape: [-1, 1], parameters },
+    { name: 'reasons', datatype: 'BYTES', shape: [-1, Math.min(reasons, features)], parameters: { when } },
+  ];
 }
 
 /** One row of the repository index. */

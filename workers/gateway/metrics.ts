@@ -37,6 +37,8 @@ export interface MetricSources {
 export class GatewayMetrics {
   private readonly requests = new Map<string, Map<string, number>>();
   private readonly comparisons = new Map<string, Map<string, number>>();
+  private readonly cached = new Map<string, Map<string, number>>();
+  private readonly explained = new Map<string, Map<string, number>>();
   private readonly invalid = new Map<string, { flagged: number; imputed: number }>();
   private readonly events = new Map<string, number>();
   private readonly latency: LatencyHistogram;
@@ -69,10 +71,16 @@ export class GatewayMetrics {
 
   /** `pair`: the other arm; `shadow`: a release that serves nobody. */
   countComparison(model: string, kind: 'pair' | 'shadow', outcome: 'scored' | 'dropped' | 'failed'): void {
-    let known = this.comparisons.get(model);
-    if (!known) this.comparisons.set(model, (known = new Map<string, number>()));
-    const name = `${kind} ${outcome}`;
-    known.set(name, (known.get(name) ?? 0) + 1);
+    countIn(this.comparisons, model, `${kind} ${outcome}`);
+  }
+
+  countCache(model: string, isHit: boolean): void {
+    countIn(this.cached, model, isHit ? 'hit' : 'miss');
+  }
+
+  /** `left-out`: the answer went without it; `refused`: the policy demands one, so there was no answer. */
+  countExplanation(model: string, outcome: 'given' | 'left-out' | 'refused'): void {
+    countIn(this.explained, model, outcome);
   }
 
   countInvalid(model: string, { flagged, imputed }: Pick<DecodedInputs, 'flagged' | 'imputed'>): void {
@@ -88,31 +96,33 @@ export class GatewayMetrics {
   }
 
   private registerCounters(): void {
-    this.counter(
-      'slipway_gateway_requests_total',
-      'Inference requests by outcome.',
-      ['model', 'arm', 'code'],
-      (add) => {
-        for (const [model, outcomes] of this.requests) {
-          for (const [outcome, count] of outcomes) {
-            const [arm, code] = outcome.split(' ') as [string, string];
-            add({ model, arm, code }, count);
-          }
-        }
-      },
+    this.counter('slipway_gateway_requests_total', 'Inference requests by outcome.', ['model', 'arm', 'code'], (add) =>
+      addAll(this.requests, (model, outcome, count) => {
+        const [arm, code] = outcome.split(' ') as [string, string];
+        add({ model, arm, code }, count);
+      }),
     );
     this.counter(
       'slipway_gateway_comparisons_total',
       'Rows that another release scored too, off the path of callers.',
       ['model', 'kind', 'outcome'],
-      (add) => {
-        for (const [model, outcomes] of this.comparisons) {
-          for (const [name, count] of outcomes) {
-            const [kind, outcome] = name.split(' ') as [string, string];
-            add({ model, kind, outcome }, count);
-          }
-        }
-      },
+      (add) =>
+        addAll(this.comparisons, (model, name, count) => {
+          const [kind, outcome] = name.split(' ') as [string, string];
+          add({ model, kind, outcome }, count);
+        }),
+    );
+    this.counter(
+      'slipway_gateway_cache_total',
+      'Requests of models with a cache, by whether their answer was in it.',
+      ['model', 'outcome'],
+      (add) => addAll(this.cached, (model, outcome, count) => add({ model, outcome }, count)),
+    );
+    this.counter(
+      'slipway_gateway_explanations_total',
+      'Explanations that were due, by what came of them; given by all of them is the coverage.',
+      ['model', 'outcome'],
+      (add) => addAll(this.explained, (model, outcome, count) => add({ model, outcome }, count)),
     );
     this.counter(
       'slipway_gateway_invalid_values_total',
@@ -206,4 +216,16 @@ export class GatewayMetrics {
       },
     });
   }
+}
+
+type Counts = Map<string, Map<string, number>>;
+
+function countIn(counts: Counts, model: string, name: string): void {
+  let known = counts.get(model);
+  if (!known) counts.set(model, (known = new Map<string, number>()));
+  known.set(name, (known.get(name) ?? 0) + 1);
+}
+
+function addAll(counts: Counts, add: (model: string, name: string, count: number) => void): void {
+  for (const [model, known] of counts) for (const [name, count] of known) add(model, name, count);
 }

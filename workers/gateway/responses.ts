@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../../workflows/domain/errors';
 import { ERRORS, SlipwayError } from '../../workflows/domain/errors';
 import type { ArmName } from '../../workflows/domain/route';
-import type { Answer } from './inference-context';
+import type { Answer } from './answer';
 import { explanationsByRow } from './explain/explanation-outputs';
 import type { OutputTensor } from './output-tensor';
 import type { LoadedRelease } from './served-model';

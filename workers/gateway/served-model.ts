@@ -5,6 +5,7 @@ import type { ReleaseManifest, ReleaseRef } from '../../workflows/domain/release
 import type { Arm, Route } from '../../workflows/domain/route';
 import { assignArm } from '../../workflows/domain/route';
 import type { Breaker } from './breaker';
+import { InferenceCache } from './inference-cache';
 import type { InputPlan } from './input-plan';
 import type { GenerationObserver } from './observations';
 
@@ -30,6 +31,8 @@ export interface LoadedShadow {
  */
 export class ServedModel {
   private readonly challengerArm: Arm | undefined;
+  /** Of this generation: a route change begins with empty ones. */
+  private readonly caches = new Map<LoadedRelease, InferenceCache>();
   /** Policy under which route and releases were last verified with the store; null for what was taken from this gateway's disk. */
   verifiedUnder: WorkspacePolicy | null = null;
 
@@ -47,11 +50,20 @@ export class ServedModel {
     public problem: SlipwayError | null = null,
   ) {
     this.challengerArm = route.arms.find((arm) => arm.name === 'challenger');
+    for (const release of challenger ? [champion, challenger] : [champion]) {
+      const { cache } = release.manifest.serving;
+      if (cache) this.caches.set(release, new InferenceCache(cache));
+    }
   }
 
   /** Invariant I4: a challenger serves under a fresh confirmation of its route only; so do pairs and shadows. */
   mayTry(nowMs: number): boolean {
     return !this.breaker.isTripped && nowMs - this.confirmedAtMs <= this.route.challengerLeaseMs;
+  }
+
+  /** Null where the release's spec asks for none. */
+  cacheOf(release: LoadedRelease): InferenceCache | null {
+    return this.caches.size === 0 ? null : (this.caches.get(release) ?? null);
   }
 
   /** Whether the challenger takes this key. */

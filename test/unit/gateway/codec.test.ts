@@ -90,6 +90,7 @@ describe('the V2 codec', () => {
             generation: 5,
             requestId,
             scores: Float32Array.from(scores),
+            outputs: [],
           } as const;
           const answer = JSON.parse(encodeAnswer(given)) as {
             id: string;

@@ -23,14 +23,13 @@ import {
   type Row,
 } from './shapley';
 
-/** Outputs of an explained answer; the first three in log-odds for a binary task, in the label's unit for regression. */
-export const EXPLANATION_OUTPUTS = ['explanation', 'explanation_error', 'explanation_base', 'reasons'] as const;
-
 export interface ExplainerOptions {
-  /** With a thread of its own: explanations never wait in the way of answers. */
-  readonly executor: Pick<Executor, 'load' | 'unload' | 'score'>;
+  /** Opened at the first explanation, with a thread of its own: explanations never stand in the way of answers. */
+  readonly openExecutor: () => ExplainingExecutor;
   readonly blobs: Pick<BlobStore, 'file'>;
 }
+
+export type ExplainingExecutor = Pick<Executor, 'load' | 'unload' | 'score' | 'close'>;
 
 /** One request to explain. */
 export interface Explained {
@@ -61,6 +60,7 @@ const KEPT_RELEASES = 16;
 export class Explainer {
   private readonly prepared = new Map<LoadedRelease, Promise<Prepared>>();
   private waitingRows = 0;
+  private opened: ExplainingExecutor | null = null;
 
   constructor(private readonly options: ExplainerOptions) {}
 
@@ -82,6 +82,14 @@ export class Explainer {
     }
   }
 
+  async close(): Promise<void> {
+    await this.opened?.close();
+  }
+
+  private get executor(): ExplainingExecutor {
+    return (this.opened ??= this.options.openExecutor());
+  }
+
   /** Kept by release, the least lately used leaves. */
   private prepare(release: LoadedRelease): Promise<Prepared> {
     const known = this.prepared.get(release);
@@ -92,13 +100,14 @@ export class Explainer {
     for (const [oldest, opened] of this.prepared) {
       if (this.prepared.size <= KEPT_RELEASES) break;
       this.prepared.delete(oldest);
-      opened.then(({ session }) => this.options.executor.unload(session)).catch(() => undefined);
+      opened.then(({ session }) => this.executor.unload(session)).catch(() => undefined);
     }
     return prepared;
   }
 
   private async open(manifest: ReleaseManifest): Promise<Prepared> {
-    const { blobs, executor } = this.options;
+    const { executor } = this;
+    const { blobs } = this.options;
     const { rows } = JSON.parse(await readFile(await blobs.file(manifest.samples), 'utf8')) as SampleRows;
     if (rows.length === 0)
       throw new SlipwayError('INFERENCE_FAILED', 'the release has no sample rows, so nothing to explain against');

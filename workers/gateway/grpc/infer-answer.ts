@@ -1,5 +1,7 @@
 import type { ArmName } from '../../../workflows/domain/route';
-import type { Answer } from '../inference-context';
+import type { Answer } from '../answer';
+import { encodeTensor } from '../http/binary-tensors';
+import type { OutputTensor } from '../output-tensor';
 import type { LoadedRelease } from '../served-model';
 import { varintSize, WireWriter } from './wire-writer';
 
@@ -18,7 +20,7 @@ const MOST_HEADS = 8;
 const heads = new WeakMap<LoadedRelease, Map<string, Head>>();
 
 /** A ModelInferResponse (open-inference.proto); scores as raw_output_contents or as fp32_contents. */
-export function encodeAnswer({ release, arm, generation, requestId, scores }: Answer, isRaw: boolean): Buffer {
+export function encodeAnswer({ release, arm, generation, requestId, scores, outputs }: Answer, isRaw: boolean): Buffer {
   const head = headOf(release, arm, generation);
   const rows = scores.length;
   // A typed array over the scores is their little-endian form on every platform of ONNX Runtime.
@@ -29,9 +31,23 @@ export function encodeAnswer({ release, arm, generation, requestId, scores }: An
   const size = head.fields.length + requestId.length * 3 + tensor + floats.length + FRAME_BYTES;
   const writer = new WireWriter(size).append(head.fields).string(3, requestId);
   writer.head(5, tensor).append(head.output).head(3, shape).varint(rows).varint(1);
-  if (isRaw) writer.raw(6, floats);
-  else writer.head(5, contents).raw(6, floats);
+  if (!isRaw) writer.head(5, contents).raw(6, floats);
+  for (const output of outputs) writer.raw(5, encodeOutputTensor(output, rows, isRaw));
+  if (isRaw) {
+    writer.raw(6, floats);
+    for (const { datatype, data } of outputs) writer.raw(6, encodeTensor(datatype, data));
+  }
   return writer.finish();
+}
+
+/** InferOutputTensor. */
+function encodeOutputTensor({ name, datatype, width, data }: OutputTensor, rows: number, isRaw: boolean): Buffer {
+  const writer = new WireWriter().string(1, name).string(2, datatype).int64s(3, [rows, width]);
+  if (isRaw) return writer.finish();
+  const contents = new WireWriter();
+  if (datatype === 'FP32') contents.raw(6, encodeTensor(datatype, data));
+  else for (const text of data) contents.string(8, text);
+  return writer.raw(5, contents.finish()).finish();
 }
 
 function headOf(release: LoadedRelease, arm: ArmName, generation: number): Head {

@@ -1,5 +1,6 @@
 import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
-import type { Answer, Reply } from '../inference-context';
+import type { Answer } from '../answer';
+import type { Reply } from '../inference-context';
 import { covers } from '../edge/gateway-file';
 import { findModel, findRelease, pinned } from '../http/model-directory';
 import { modelMetadata, SERVER_METADATA } from '../metadata';

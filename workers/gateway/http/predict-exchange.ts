@@ -1,5 +1,5 @@
 import { SlipwayError } from '../../../workflows/domain/errors';
-import type { Answer } from '../inference-context';
+import type { Answer } from '../answer';
 import type { V2Request } from '../protocol';
 import { invalid } from '../protocol';
 import { encodePredictions } from '../responses';

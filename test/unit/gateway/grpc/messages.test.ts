@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { encodeAnswer } from '../../../../workers/gateway/grpc/infer-answer';
 import { InferMessage } from '../../../../workers/gateway/grpc/infer-message';
-import type { Answer } from '../../../../workers/gateway/inference-context';
+import type { Answer } from '../../../../workers/gateway/answer';
 import { WireWriter } from '../../../../workers/gateway/grpc/wire-writer';
 import { encodeTensor } from '../../../../workers/gateway/http/binary-tensors';
 import { DEFAULT_LIMITS } from '../../../../workers/gateway/protocol';
@@ -242,7 +242,7 @@ describe('answers as protobufjs reads them', () => {
         fc.string({ unit: 'grapheme', maxLength: 60 }),
         fc.integer({ min: 1, max: 2 ** 40 }),
         (scores, requestId, generation) => {
-          const bytes = encodeAnswer({ release, arm: 'challenger', generation, requestId, scores }, isRaw);
+          const bytes = encodeAnswer({ release, arm: 'challenger', generation, requestId, scores, outputs: [] }, isRaw);
           const answer = decode('inference.ModelInferResponse', bytes);
           expect(answer).toMatchObject({
             model_name: 'flights/late',
