@@ -13,6 +13,8 @@ export interface ThreadEvents {
 /** Options that let a thread of ours run from its TypeScript source. */
 export const THREAD_EXEC_ARGV = ['--require', require.resolve('tsx/cjs')];
 
+const FINISH_WITHIN_MS = 5_000;
+
 /** The main thread's side of one inference thread: one batch at a time, so that batches grow while it is busy. */
 export class InferenceThread {
   private readonly worker: Worker;
@@ -72,8 +74,20 @@ export class InferenceThread {
     this.post({ kind: 'run', session: batch.session, batch: packed });
   }
 
+  /** Lets it finish what it is at: a native library that is ended in the middle may take the process with it. */
   async close(): Promise<void> {
+    const isAtWork = this.running !== null || this.opening !== null;
     this.ended = true;
+    if (isAtWork) {
+      await new Promise<void>((resolve) => {
+        const late = setTimeout(resolve, FINISH_WITHIN_MS);
+        for (const event of ['message', 'error', 'exit'])
+          this.worker.once(event, () => {
+            clearTimeout(late);
+            resolve();
+          });
+      });
+    }
     await this.worker.terminate();
   }
 

@@ -172,7 +172,7 @@ export class ReleaseCache {
     const path = await blobs.file(manifest.onnx);
     const { memoryBytes } = await inspections.check(path, manifest.onnx, manifest.signature);
     this.admit(entry, memoryBytes * this.threads);
-    const session = await executor.load(path, manifest.signature, undefined, ref.model);
+    const session = await executor.load(path, manifest.signature, manifest.serving.batch, ref.model);
     try {
       await probe(executor, session, ref, manifest, samples);
     } catch (error) {
