@@ -68,19 +68,34 @@ async function measureInputs(
 ): Promise<{ dataQuality: Verdict[]; drift: Verdict[]; rows: number }> {
   const { model, version, manifest, profile, spec } = subject;
   const { inputs } = manifest.signature;
-  const types = Object.fromEntries(inputs.map(({ name, type }) => [name, type]));
+  const { redact } = manifest.serving.log;
+  const kept = inputs.filter(({ name }) => !redact.includes(name));
+  const types = Object.fromEntries(kept.map(({ name, type }) => [name, type]));
   const query = { model, ...window, asOfMs: window.toMs };
   const statuses = Object.entries(await predictions.statuses({ ...query, release: null }));
   const rows = statuses.reduce((sum, [, count]) => sum + count, 0);
   const refused = statuses.reduce((sum, [status, count]) => sum + (REFUSED.has(status) ? count : 0), 0);
   // Another release may take other inputs: only what reached this one is held against its profile.
   const columns = await predictions.inputs({ ...query, release: version }, types);
-  const features = profile ? featureWindows(inputs, profile, columns) : [];
+  const features = profile ? featureWindows(kept, profile, columns) : [];
   const defects = [{ check: 'refused', rows, defects: refused, expected: 0 }, ...features.flatMap(countDefects)];
   return {
     dataQuality: [judgeVolume(rows, earlierVolumes), ...defects.map(judgeDefects)],
-    drift: judgeDrift(spec.monitor.drift, features.map(countWindow)),
+    drift: [...judgeDrift(spec.monitor.drift, features.map(countWindow)), ...redact.map(redacted)],
     rows,
+  };
+}
+
+/** No data is never good, and here it is no drift either. */
+function redacted(feature: string): Verdict {
+  return {
+    check: `drift:${feature}`,
+    outcome: 'inconclusive',
+    statistic: { name: 'psi', value: null },
+    bound: { name: 'minEffect', value: 0 },
+    counts: {},
+    detail: 'not measurable: its values are left out of the prediction log',
+    resolves: 'a release whose serving.log.redact does not name it',
   };
 }
 

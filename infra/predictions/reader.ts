@@ -4,7 +4,7 @@ import type { ModelName } from '../../workflows/domain/names';
 import { quoteName, quoteText, withDuckDb, type DuckDb } from '../data/duckdb';
 import type { ObjectStore } from '../object-store/port';
 import { createPartMirror, daysBetween, spanOf, type PartMirror } from './mirror';
-import { INPUT_COLUMN_TYPES, LABEL_COLUMNS, PREDICTION_COLUMNS, REFUSED } from './schema';
+import { INPUT_COLUMN_TYPES, LABEL_COLUMNS, OVERRIDE_ARM, PREDICTION_COLUMNS, REFUSED } from './schema';
 
 /** Numbers as Float64Array with NaN for null; text with null. */
 export type Columns = Readonly<Record<string, Float64Array | readonly (string | null)[]>>;
@@ -187,12 +187,12 @@ function selectFrom(paths: readonly string[], columns: Readonly<Record<string, s
 
 /**
  * A gateway that restarts may log a row again, and a client may ask again: the first answer counts, and never a shadow's. A refusal counts
- * where no answer followed: a caller who sends the same request again, put right, was answered.
+ * where no answer followed: a caller who sends the same request again, put right, was answered. What a tester asked of an arm is nobody's traffic.
  */
 function predictionsOnce(sources: Sources): string {
   return `predictions AS (
     SELECT * FROM (${sources.predictions})
-    WHERE event_time >= epoch_ms(${Math.trunc(sources.fromMs)}) AND event_time < epoch_ms(${Math.trunc(sources.toMs)})
+    WHERE event_time >= epoch_ms(${Math.trunc(sources.fromMs)}) AND event_time < epoch_ms(${Math.trunc(sources.toMs)}) AND arm <> '${OVERRIDE_ARM}'
     QUALIFY row_number() OVER (PARTITION BY request_id
       ORDER BY arm NOT IN ('champion', 'challenger'), ${REFUSED}, received_at, generation, arm) = 1)`;
 }

@@ -18,7 +18,12 @@ export const PREDICTION_COLUMNS = {
   paired_release: 'INTEGER',
   paired_score: 'DOUBLE',
   latency_us: 'INTEGER',
+  /** Share of requests that are logged, by a hash of their id: a row stands for 1 / sample of them. Null in older parts: 1. */
+  sample: 'DOUBLE',
 } as const;
+
+/** `arm` of what a tester asked of an arm: no traffic of the rollout. */
+export const OVERRIDE_ARM = 'override';
 
 /** SQL: whether the row is of a request whose values were refused, so that nobody scored it. */
 export const REFUSED = `(status = 'INPUT_INVALID' AND score IS NULL AND paired_score IS NULL)`;

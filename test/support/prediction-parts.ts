@@ -58,6 +58,7 @@ function withDefaults({ event_ms, ...row }: PredictionRow): Record<string, unkno
     assignment_key: row.request_id,
     status: 'ok',
     latency_us: 100,
+    sample: 1,
   };
   return { ...plain, paired_release: null, paired_score: null, event_time: event_ms, received_at: event_ms, ...row };
 }

@@ -3,7 +3,7 @@ import type { ModelName } from '../../workflows/domain/names';
 import type { InputSignature } from '../../workflows/domain/release';
 import { isMissing } from './input-plan';
 import type { LoggedRequest } from './prediction-row';
-import { rowId } from './prediction-row';
+import { rowId, sampleOf } from './prediction-row';
 import type { ServedModel } from './served-model';
 
 /** Types that rows are staged in; instants and integers travel as doubles and are cast when the file is written. */
@@ -73,7 +73,7 @@ const FIXED: readonly ColumnLayout[] = [
   { name: 'generation', staged: 'DOUBLE', type: 'INTEGER', read: (request) => request.served.route.generation },
   { name: 'arm', staged: 'VARCHAR', type: 'VARCHAR', read: (request) => request.arm },
   { name: 'release', staged: 'DOUBLE', type: 'INTEGER', read: (request) => request.release.ref.version },
-  { name: 'assignment_key', staged: 'VARCHAR', type: 'VARCHAR', read: (request) => request.key },
+  { name: 'assignment_key', staged: 'VARCHAR', type: 'VARCHAR', read: readKey },
   { name: 'status', staged: 'VARCHAR', type: 'VARCHAR', read: (request) => request.status },
   { name: 'score', staged: 'DOUBLE', type: 'DOUBLE', read: (request, row) => request.scores?.[row] ?? null },
   { name: 'paired_release', staged: 'DOUBLE', type: 'INTEGER', read: (request) => request.pairedRelease },
@@ -84,7 +84,15 @@ const FIXED: readonly ColumnLayout[] = [
     read: (request, row) => request.pairedScores?.[row] ?? null,
   },
   { name: 'latency_us', staged: 'DOUBLE', type: 'INTEGER', read: (request) => request.latencyUs },
+  { name: 'sample', staged: 'DOUBLE', type: 'DOUBLE', read: (request) => sampleOf(request.served) },
 ];
+
+/** A key that is a redacted feature's value would tell it. */
+function readKey({ key, served, release }: LoggedRequest): string | null {
+  const { assignment } = served.route;
+  if (assignment.source !== 'feature') return key;
+  return release.manifest.serving.log.redact.includes(assignment.name) ? null : key;
+}
 
 /** The champion's declaration wins where two arms give one name different types; the other arm's values are null there. */
 function inputColumns(served: ServedModel): ColumnLayout[] {
@@ -106,6 +114,8 @@ function readInput(served: ServedModel, input: InputSignature): RowColumn {
     }),
   );
   return (request, row) => {
+    // By the release that answered: what one release may keep, the next may not.
+    if (request.release.manifest.serving.log.redact.includes(input.name)) return null;
     const value = request.inputs.columns[places.get(request.readBy) ?? -1]?.[row];
     if (value === undefined || isMissing(value)) return null;
     return input.type === 'boolean' ? value === 1 : value;

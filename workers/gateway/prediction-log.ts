@@ -4,7 +4,7 @@ import { THREAD_EXEC_ARGV } from './inference-thread';
 import type { Outbox } from './outbox';
 import { stagePredictions } from './prediction-batch';
 import type { LogThreadReply } from './prediction-log-thread';
-import { isRefused, type LoggedRequest, type PredictionSink } from './prediction-row';
+import { isRefused, isSampled, type LoggedRequest, type PredictionSink } from './prediction-row';
 import type { ServedModel } from './served-model';
 
 export interface PredictionLogOptions {
@@ -60,6 +60,7 @@ export class PredictionLog implements PredictionSink {
   }
 
   add(request: LoggedRequest): void {
+    if (!isSampled(request)) return;
     const refused = isRefused(request) ? request.rows : 0;
     const flying = this.rowsInFlight();
     if (

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../../workflows/domain/errors';
+import { bucketOf } from '../../workflows/domain/route';
 import type { ArmIndex } from './generation-counts';
 import type { DecodedInputs } from './input-plan';
 import type { LoadedRelease, ServedModel } from './served-model';
@@ -54,6 +55,17 @@ export function refusedRequest({ call, rows, code, latencyUs }: Refusal): Logged
 /** Nobody scored it: its values were refused. */
 export function isRefused({ status, scores, pairedScores }: LoggedRequest): boolean {
   return status === 'INPUT_INVALID' && scores === null && pairedScores === null;
+}
+
+/** Share of requests that are logged: the champion's, so that both arms are sampled alike. */
+export function sampleOf({ champion }: ServedModel): number {
+  return champion.manifest.serving.log.sample;
+}
+
+/** By the id, so that a request is in the log with all that belongs to it, or not at all; not by the route's salt, or arms would be. */
+export function isSampled({ served, requestId }: Pick<LoggedRequest, 'served' | 'requestId'>): boolean {
+  const sample = sampleOf(served);
+  return sample >= 1 || bucketOf('prediction-log', requestId) < sample;
 }
 
 export interface PredictionSink {

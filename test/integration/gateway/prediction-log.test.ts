@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { createPredictionReader } from '../../../infra/predictions/reader';
 import { createFsStore } from '../../../infra/object-store/fs-store';
+import { DEFAULT_SERVING, type ServingSpec } from '../../../workflows/domain/serving';
 import { Breaker } from '../../../workers/gateway/breaker';
 import { Outbox } from '../../../workers/gateway/outbox';
 import { PredictionLog } from '../../../workers/gateway/prediction-log';
@@ -11,6 +12,7 @@ import type { LoggedRequest } from '../../../workers/gateway/prediction-row';
 import { refusedRequest } from '../../../workers/gateway/prediction-row';
 import type { LoadedRelease } from '../../../workers/gateway/served-model';
 import { ServedModel } from '../../../workers/gateway/served-model';
+import { expandGlob, quoteText, withDuckDb, type Row } from '../../../infra/data/duckdb';
 import { GatewayFixture, inferBody, MODEL, post, ready, until } from './fixture';
 import { DISTANCE, linearModel, signatureWith } from './models';
 
@@ -27,9 +29,9 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const release = {
   ref: { model: MODEL, version: 1, digest: 'sha256:1' },
-  manifest: { signature: signatureWith([DISTANCE]) },
+  manifest: { signature: signatureWith([DISTANCE]), serving: DEFAULT_SERVING },
 } as unknown as LoadedRelease;
-const route = { model: MODEL, generation: 1, arms: [] };
+const route = { model: MODEL, generation: 1, arms: [], assignment: { source: 'request' } };
 const served = new ServedModel(
   route as never,
   'sha256:0',
@@ -56,6 +58,21 @@ function answered(requestId: string): LoggedRequest {
 function refused(requestId: string, rows = 1): LoggedRequest {
   const call = { served, requestId, key: requestId, eventMs: DAY_MS, receivedMs: DAY_MS };
   return refusedRequest({ call, rows, code: 'INPUT_INVALID', latencyUs: 5 });
+}
+
+/** What the Parquet of all days says. */
+async function query(sql: string): Promise<Row[]> {
+  const parts = await expandGlob(join(folder, 'store', '**', '*.parquet'));
+  const source = `read_parquet([${parts.map(quoteText).join(', ')}], union_by_name = true)`;
+  return withDuckDb({ threads: 1, memoryMb: 256, folder, files: [] }, (db) => db.rows(sql.replace('PARTS', source)));
+}
+
+/** One generation under a log policy of its own. */
+function servedWith(log: Partial<ServingSpec['log']>, assignment: object = { source: 'request' }): ServedModel {
+  const serving = { ...DEFAULT_SERVING, log: { ...DEFAULT_SERVING.log, ...log } };
+  const own = { ...release, manifest: { ...release.manifest, serving } };
+  const parts = ['sha256:0', own, null, [], undefined as never, new Breaker(), Infinity] as const;
+  return new ServedModel({ ...route, assignment } as never, ...parts);
 }
 
 function openLog(): PredictionLog {
@@ -148,5 +165,50 @@ describe('a refused request', () => {
     log.add(answered('good'));
     expect(log.dropped).toBe(20_000);
     await log.close();
+  });
+});
+
+describe('the policy of a model', () => {
+  it('samples by the id of the request, and says so in every row', async () => {
+    const log = openLog();
+    const sampled = servedWith({ sample: 0.3 });
+    for (let sent = 0; sent < 2_000; sent += 1)
+      log.add({
+        ...answered(`r-${sent % 1_000}`),
+        served: sampled,
+        release: sampled.champion,
+        readBy: sampled.champion,
+      });
+    await log.close();
+    const [row] = await query('SELECT count(*)::INT AS rows, count(DISTINCT request_id)::INT AS ids FROM PARTS');
+    // Five standard deviations of 1,000 draws are 72.
+    expect(Math.abs(Number(row!['ids']) - 300)).toBeLessThan(72);
+    expect(row!['rows']).toBe(Number(row!['ids']) * 2);
+    expect(await query('SELECT DISTINCT sample FROM PARTS')).toEqual([{ sample: 0.3 }]);
+    expect(log.dropped).toBe(0);
+  });
+
+  it('leaves out what is redacted, also where it is the assignment key', async () => {
+    const log = openLog();
+    const quiet = servedWith({ redact: ['distance'] }, { source: 'feature', name: 'distance' });
+    log.add({ ...answered('quiet'), served: quiet, release: quiet.champion, readBy: quiet.champion, key: '7' });
+    log.add(answered('loud'));
+    await log.close();
+    const rows = await query(
+      'SELECT request_id, "x.distance" AS distance, assignment_key, score FROM PARTS ORDER BY 1',
+    );
+    expect(rows).toEqual([
+      { request_id: 'loud', distance: 7, assignment_key: 'loud', score: 0.5 },
+      { request_id: 'quiet', distance: null, assignment_key: null, score: 0.5 },
+    ]);
+  });
+
+  it('keeps what a tester asked of an arm, and counts it nowhere', async () => {
+    const log = openLog();
+    log.add(answered('traffic'));
+    log.add({ ...answered('test'), arm: 'override' });
+    await log.close();
+    expect(await query('SELECT count(*)::INT AS rows FROM PARTS')).toEqual([{ rows: 2 }]);
+    expect(await reader().statuses(WINDOW)).toEqual({ ok: 1 });
   });
 });

@@ -7,6 +7,7 @@ import type { StoredRoute } from '../../../infra/routes/port';
 import type { MonitorReport } from '../../../workflows/domain/monitoring';
 import { profileCategories, profileNumbers, type Profile } from '../../../workflows/domain/profile';
 import type { ReleaseManifest } from '../../../workflows/domain/release';
+import { DEFAULT_SERVING } from '../../../workflows/domain/serving';
 import { normalFrom, seededRandom } from '../../../workflows/domain/statistics/random';
 import { createMemoryStore } from '../../support/memory-store';
 import { writePredictions } from '../../support/prediction-parts';
@@ -64,6 +65,19 @@ describe('look of the monitor', () => {
     expect(result.detail).toContain('missing:origin: 100.00 % of 700 rows, 5.00 % tolerated');
   });
 
+  it('cannot tell drift of a redacted feature, and takes its absence for no defect', async () => {
+    const { look, store, blobs } = await setUp('redacted', true, ['origin']);
+    await traffic(store, 0, 8, { missing: true });
+    const result = await look(7);
+    expect(result.decision).toBe('healthy');
+    const { drift, dataQuality } = await blobs.getJson<MonitorReport>(result.report);
+    expect(drift.map(({ check, outcome }) => [check, outcome])).toEqual([
+      ['drift:distance', 'pass'],
+      ['drift:origin', 'inconclusive'],
+    ]);
+    expect(dataQuality.map(({ check }) => check)).not.toContain('missing:origin');
+  });
+
   it('cannot measure a model that nobody asked, or that nothing serves', async () => {
     const { look } = await setUp('silent');
     expect((await look(7)).decision).toBe('not-measurable');
@@ -103,7 +117,7 @@ async function traffic(
   }
 }
 
-async function setUp(name: string, serves = true) {
+async function setUp(name: string, serves = true, redact: readonly string[] = []) {
   const store = createMemoryStore();
   const blobs = createBlobStore(store, `${folder.path}/blobs`);
   const random = seededRandom(99);
@@ -131,6 +145,7 @@ async function setUp(name: string, serves = true) {
   const manifest = {
     spec: await blobs.putJson(spec),
     profile: await blobs.putJson(profile),
+    serving: { ...DEFAULT_SERVING, log: { sample: 1, redact } },
     signature: { task: 'binary', inputs: [input('distance', 'number'), input('origin', 'category')] },
   } as unknown as ReleaseManifest;
   const release = { model, version: 1, digest: 'sha256:00' };
