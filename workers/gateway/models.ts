@@ -1,5 +1,6 @@
 import type { ModelName } from '../../workflows/domain/names';
 import type { Admission } from './edge/admission';
+import type { FeatureLookup } from './http/feature-lookup';
 import type { InferenceService } from './inference';
 import type { ServedModel } from './served-model';
 
@@ -15,4 +16,6 @@ export interface Models {
   /** All that `notReady` tells of; none where nothing is followed. */
   readonly waiting?: () => readonly { readonly model: ModelName; readonly reason: string }[];
   readonly isReady: () => boolean;
+  /** Where the features of entity keys come from; none where no online store is configured. */
+  readonly features?: FeatureLookup;
 }

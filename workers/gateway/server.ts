@@ -7,7 +7,7 @@ import { SlipwayError } from '../../workflows/domain/errors';
 import type { TlsMaterial } from './edge/certificates';
 import { HttpReply } from './http/http-reply';
 import { InferExchange } from './http/infer-exchange';
-import type { PageParts } from './http/pages';
+import type { Models } from './models';
 import { answerPage } from './http/pages';
 import { PredictExchange } from './http/predict-exchange';
 import { refuseRaw } from './http/raw-refusal';
@@ -15,7 +15,7 @@ import { Paths } from './paths';
 import type { Problem } from './responses';
 import { problemOf } from './responses';
 
-export interface ServerOptions extends PageParts {
+export interface ServerOptions extends Models {
   readonly host: string;
   readonly port: number;
   readonly timeouts?: Partial<ServerTimeouts>;
@@ -44,7 +44,7 @@ const DRAIN_LIMIT_MS = 20_000;
 export class GatewayServer {
   private readonly server: Server | HttpsServer;
   private readonly paths = new Paths();
-  private readonly pages: PageParts;
+  private readonly pages: Models;
   private readonly headerLimit: number;
   private isDraining = false;
 

@@ -2,7 +2,7 @@ import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
 import type { Answer } from '../answer';
 import type { Reply } from '../inference-context';
 import { covers } from '../edge/gateway-file';
-import { findModel, findRelease, pinned } from '../http/model-directory';
+import { findModel, findRelease, pinned } from '../model-directory';
 import { modelMetadata, SERVER_METADATA } from '../metadata';
 import { UNKNOWN_MODEL } from '../metrics';
 import type { Models } from '../models';

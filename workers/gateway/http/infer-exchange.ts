@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SlipwayError } from '../../../workflows/domain/errors';
-import type { Admission, Entrant } from '../edge/admission';
+import type { Entrant } from '../edge/admission';
 import type { BodyTaker } from '../http-body';
 import { readBody } from '../http-body';
-import type { InferenceService } from '../inference';
 import type { Answer } from '../answer';
 import type { Reply } from '../inference-context';
 import { UNKNOWN_MODEL } from '../metrics';
+import type { Models } from '../models';
 import type { ModelTarget } from '../paths';
 import type { RequestLimits, V2Request } from '../protocol';
 import type { Problem } from '../responses';
@@ -16,24 +16,13 @@ import { encodeBinaryAnswer } from './binary-answer';
 import type { OutputForm } from './binary-request';
 import { parseHttpRequest } from './binary-request';
 import { checkContentType, compressionOf, decompress } from './body-encoding';
-import type { FeatureLookup } from './feature-lookup';
 import { HttpReply } from './http-reply';
-import type { Models } from './model-directory';
-import { findModel, pinned } from './model-directory';
-
-/** What a request for inference needs of the server that it came to. */
-export interface ExchangeParts extends Models {
-  readonly service: InferenceService;
-  /** Who may ask what; everybody, where it is left out. */
-  readonly admission?: Admission;
-  /** Where the features of entity keys come from; none where no online store is configured. */
-  readonly features?: FeatureLookup;
-}
+import { findModel, pinned } from '../model-directory';
 
 /** One request for inference, from its head to its answer. */
 export abstract class Exchange extends HttpReply implements BodyTaker, Entrant, Reply {
   constructor(
-    protected readonly parts: ExchangeParts,
+    protected readonly parts: Models,
     private readonly target: ModelTarget,
     message: IncomingMessage,
     response: ServerResponse,

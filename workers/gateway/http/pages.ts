@@ -5,20 +5,13 @@ import { ANYBODY } from '../edge/callers';
 import { covers } from '../edge/gateway-file';
 import { bodyOf } from '../http-body';
 import { indexRow, modelMetadata, serverMetadata } from '../metadata';
+import type { Models } from '../models';
 import type { FixedTarget, Target } from '../paths';
 import { parseJsonObject } from '../protocol';
 import type { ServedModel } from '../served-model';
 import type { HttpReply } from './http-reply';
-import type { ExchangeParts } from './infer-exchange';
-import { findModel, findRelease } from './model-directory';
+import { findModel, findRelease } from '../model-directory';
 import { openApiText } from './openapi';
-
-/** What the pages tell of. */
-export interface PageParts extends ExchangeParts {
-  /** Followed models of which nothing is served yet, and why; none where the server follows nothing. */
-  readonly waiting?: () => readonly { readonly model: string; readonly reason: string }[];
-  readonly isReady: () => boolean;
-}
 
 const READ: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
 const INFERENCE: readonly string[] = ['POST', 'OPTIONS'];
@@ -32,7 +25,7 @@ function methodsOf({ kind }: Target): readonly string[] {
 
 /** Answers everything but inference. Rejects with what is to be refused. */
 export async function answerPage(
-  parts: PageParts,
+  parts: Models,
   target: Target | null,
   message: IncomingMessage,
   response: ServerResponse,
@@ -58,7 +51,7 @@ export async function answerPage(
 /** Open to everybody: what tells nothing of models and callers. */
 const OPEN: readonly Target['kind'][] = ['server', 'live', 'ready', 'openapi'];
 
-function admitted({ admission }: PageParts, target: Target, { headers }: IncomingMessage): Caller | Promise<Caller> {
+function admitted({ admission }: Models, target: Target, { headers }: IncomingMessage): Caller | Promise<Caller> {
   if (admission === undefined || admission.isOpen || OPEN.includes(target.kind)) return ANYBODY;
   return admission.admit(headers, 'model' in target ? target.model : null);
 }
@@ -67,7 +60,7 @@ function answerOptions(target: Target | null, response: ServerResponse): void {
   response.writeHead(204, { Allow: target ? methodsOf(target).join(', ') : 'GET, HEAD, POST, OPTIONS' }).end();
 }
 
-function answerTarget(parts: PageParts, caller: Caller, target: Target, reply: HttpReply): void {
+function answerTarget(parts: Models, caller: Caller, target: Target, reply: HttpReply): void {
   switch (target.kind) {
     case 'metadata': {
       const served = findModel(parts, target.model);
@@ -87,7 +80,7 @@ function answerTarget(parts: PageParts, caller: Caller, target: Target, reply: H
   }
 }
 
-function answerFixed(parts: PageParts, caller: Caller, { kind }: FixedTarget, reply: HttpReply): void {
+function answerFixed(parts: Models, caller: Caller, { kind }: FixedTarget, reply: HttpReply): void {
   switch (kind) {
     case 'server':
       return sendJson(reply, serverMetadata(parts.admission?.isOpen ?? true));
@@ -112,12 +105,7 @@ function sendJson(reply: HttpReply, body: object): void {
 }
 
 /** `{"ready": true}` leaves out what is not ready (the model repository extension). */
-async function answerIndex(
-  parts: PageParts,
-  caller: Caller,
-  message: IncomingMessage,
-  reply: HttpReply,
-): Promise<void> {
+async function answerIndex(parts: Models, caller: Caller, message: IncomingMessage, reply: HttpReply): Promise<void> {
   const body = await bodyOf(message, INDEX_BODY_BYTES);
   sendJson(reply, indexRows(parts, caller, body.length > 0 && wantsReady(body.toString('utf8'))));
 }
@@ -130,11 +118,11 @@ function wantsReady(text: string): boolean {
 }
 
 /** Those that the caller may ask. */
-function servedTo(parts: PageParts, caller: Caller): ServedModel[] {
+function servedTo(parts: Models, caller: Caller): ServedModel[] {
   return parts.allServed().filter(({ route }) => covers(caller.models, route.model));
 }
 
-function indexRows(parts: PageParts, caller: Caller, onlyReady: boolean): object[] {
+function indexRows(parts: Models, caller: Caller, onlyReady: boolean): object[] {
   const served = servedTo(parts, caller).map(indexRow);
   if (onlyReady) return served;
   const waiting = (parts.waiting?.() ?? []).filter(({ model }) => covers(caller.models, model));

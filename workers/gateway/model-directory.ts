@@ -1,19 +1,12 @@
-import { SlipwayError } from '../../../workflows/domain/errors';
-import type { ModelName } from '../../../workflows/domain/names';
-import { invalid, quote } from '../protocol';
-import type { LoadedRelease } from '../served-model';
-import { ServedModel } from '../served-model';
-
-/** Where a transport looks models up. */
-export interface Models {
-  readonly served: (model: ModelName) => ServedModel | undefined;
-  readonly allServed: () => readonly ServedModel[];
-  /** Known by a route, but no release of it is open yet: why. */
-  readonly notReady: (model: ModelName) => string | null;
-}
+import { SlipwayError } from '../../workflows/domain/errors';
+import type { ModelName } from '../../workflows/domain/names';
+import type { Models } from './models';
+import { invalid, quote } from './protocol';
+import type { LoadedRelease } from './served-model';
+import { ServedModel } from './served-model';
 
 /** Throws MODEL_UNKNOWN or MODEL_NOT_READY. */
-export function findModel(models: Models, model: ModelName): ServedModel {
+export function findModel(models: Pick<Models, 'served' | 'notReady'>, model: ModelName): ServedModel {
   const served = models.served(model);
   if (served) return served;
   const reason = models.notReady(model);
