@@ -133,6 +133,11 @@ export class BatchQueue {
     return (level === URGENT ? aheadMs : aheadMs + this.backlogMs(URGENT, Infinity)) / threads;
   }
 
+  /** Mean time of one of the session's batches; 0 while it is unknown. */
+  batchMsOf(session: number): number {
+    return this.sessions.get(session)?.time.msPerBatch ?? 0;
+  }
+
   private backlogMs(level: Level, atMostMs: number): number {
     let sumMs = 0;
     for (const { lanes, time } of this.active[level]!) sumMs += Math.min(lanes[level].rows * time.msPerRow, atMostMs);

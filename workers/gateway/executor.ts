@@ -42,6 +42,8 @@ export interface Spent {
 }
 
 export const DEFAULT_MAX_WAIT_MS = 250;
+/** Callers of a slow model wait for so many of its batches, however long those take: its queue is not long, its work is. */
+const BATCHES_WAITED_FOR = 4;
 const DEFAULT_COPIES_BYTES = 1 << 30;
 /** A caller that was told to come back in less would meet the same queue. */
 const RETRY_AT_LEAST_MS = 1;
@@ -169,7 +171,8 @@ export class Executor {
     if (ownRows === 0) return 0;
     const { maxQueuedRows } = this.options;
     const waitMs = this.queue.waitMs(session, level, this.pool.copiesOf(session));
-    const limitMs = Math.min(this.maxWaitMs, item.deadlineMs - nowMs);
+    const patienceMs = Math.max(this.maxWaitMs, BATCHES_WAITED_FOR * this.queue.batchMsOf(session));
+    const limitMs = Math.min(patienceMs, item.deadlineMs - nowMs);
     const isFull = ownRows >= maxQueuedRows / 2 || this.queue.foregroundRows >= maxQueuedRows;
     return isFull || waitMs > limitMs ? Math.max(RETRY_AT_LEAST_MS, waitMs) : 0;
   }

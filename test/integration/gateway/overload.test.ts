@@ -82,14 +82,18 @@ describe('a gateway with a slow model', () => {
     for (let time = 0; time < 2; time += 1) expect((await post(url, inferBody([time]))).status).toBe(200);
     const { answer } = await occupy(url);
     const isOver = answer.then(() => true);
-    const asked = [1, 2, 3, 4].map((distance) =>
+    const asked = Array.from({ length: 12 }, (_, distance) =>
       fetch(`${url}/v2/models/${MODEL}/infer`, { method: 'POST', body: inferBody([distance]) }),
     );
     expect((await post(url, inferBody([4]), {}, QUICK)).body.outputs[0]!.data).toEqual([8]);
     expect((await fetch(`${url}/v2/health/live`)).status).toBe(200);
     const answers = await Promise.all(asked);
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, 503, 503, 503]);
-    for (const refused of answers.filter(({ status }) => status === 503)) {
+    // About four batches may wait, however slow they are.
+    const taken = answers.filter(({ status }) => status === 200);
+    expect(taken.length).toBeGreaterThanOrEqual(2);
+    expect(taken.length).toBeLessThanOrEqual(8);
+    for (const refused of answers.filter((answer) => !taken.includes(answer))) {
+      expect(refused.status).toBe(503);
       expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
       expect(((await refused.json()) as { code: string }).code).toBe('OVERLOADED');
     }
