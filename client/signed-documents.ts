@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Signer } from '../infra/signing/port';
 import type { ApprovalDocument, CommandAction, CommandDocument } from '../workflows/domain/approval';
+import type { ArmPermit } from '../workflows/domain/arm-permit';
 import type { Digest } from '../workflows/domain/digest';
 import { type Envelope, PAYLOAD_TYPES } from '../workflows/domain/envelope';
 import type { ModelName } from '../workflows/domain/names';
@@ -33,6 +34,25 @@ export function signCommand(signer: Signer, input: CommandInput, now = new Date(
     expiresAt: new Date(now.getTime() + COMMAND_VALID_MS).toISOString(),
   };
   return { nonce: document.nonce, envelope: signer.sign(PAYLOAD_TYPES.command, document) };
+}
+
+export interface ArmPermitInput {
+  readonly workspace: string;
+  readonly model: ModelName;
+  readonly arm: string;
+  readonly validMs: number;
+}
+
+/** A permit for testers, as the header `slipway-arm` takes it. */
+export function signArmPermit(signer: Signer, { validMs, ...input }: ArmPermitInput, now = new Date()): string {
+  const permit: ArmPermit = {
+    schema: 'slipway.arm/1',
+    ...input,
+    nonce: randomUUID(),
+    issuedAt: now.toISOString(),
+    expiresAt: new Date(now.getTime() + validMs).toISOString(),
+  };
+  return Buffer.from(JSON.stringify(signer.sign(PAYLOAD_TYPES.arm, permit))).toString('base64url');
 }
 
 export interface ApprovalInput {

@@ -1,11 +1,11 @@
-import type { ArmName } from '../../workflows/domain/route';
 import type { OutputTensor } from './output-tensor';
 import type { LoadedRelease } from './served-model';
 
 /** The scores of one request, and what they came from. */
 export interface Answer {
   readonly release: LoadedRelease;
-  readonly arm: ArmName;
+  /** `champion`, `challenger`, or the shadow that a tester asked for. */
+  readonly arm: string;
   readonly generation: number;
   readonly requestId: string;
   /** One a row. */

@@ -4,6 +4,7 @@ import type { Logger } from '../../infra/telemetry/log';
 import { keys } from '../../workflows/domain/keys';
 import { BLOB_FOLDER_BYTES, BlobFolder, KEEP_BLOBS_FOR_MS } from './blob-folder';
 import { breakerEvent } from './breaker-event';
+import { ArmPermits } from './edge/arm-permits';
 import { assembleEdge } from './edge/assemble-edge';
 import type { Certificates } from './edge/certificates';
 import { Executor } from './executor';
@@ -229,7 +230,7 @@ function assembleExplainer({ ports }: GatewayOptions, problem: Report): Explaine
 }
 
 function assembleService(
-  { config, logger, limits = DEFAULT_LIMITS }: GatewayOptions,
+  { config, logger, ports, limits = DEFAULT_LIMITS }: GatewayOptions,
   parts: ServiceParts,
 ): InferenceService {
   const { incarnation, executor, explainer, metrics, follower, nowMs } = parts;
@@ -242,6 +243,7 @@ function assembleService(
     limits,
     incarnation,
     timeoutMs: config.gateway.timeoutMs,
+    armPermits: new ArmPermits(() => ports.trust.policy),
     nowMs,
     commit: () => observations.commit(),
     onBreakerTripped: (served) => {

@@ -1,5 +1,6 @@
 import { SlipwayError } from '../../workflows/domain/errors';
 import type { Answer } from './answer';
+import type { ArmPermits } from './edge/arm-permits';
 import type { Executor } from './executor';
 import type { Explainer } from './explain/explainer';
 import type { GatewayMetrics } from './metrics';
@@ -20,6 +21,8 @@ export interface Reply {
 export type RequestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 export interface InferenceOptions {
+  /** Absent where no tester may ask for an arm. */
+  readonly armPermits?: ArmPermits;
   readonly executor: Executor;
   /** Absent where answers are never explained. */
   readonly explainer?: Explainer;

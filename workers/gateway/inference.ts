@@ -1,9 +1,11 @@
+import { ARM_HEADER } from '../../workflows/domain/arm-permit';
 import { SlipwayError } from '../../workflows/domain/errors';
 import { assignmentKey } from './assignment';
 import { readEventTime } from './event-time';
 import { isExplanation } from './explain/explanation-outputs';
 import { InferCall } from './infer-call';
 import type { InferenceContext, InferenceOptions, Reply, RequestHeaders } from './inference-context';
+import { OverrideCall } from './override-call';
 import type { V2Request } from './protocol';
 import { invalid, quote } from './protocol';
 import { refusedRequest } from './prediction-row';
@@ -29,6 +31,11 @@ export class InferenceService implements InferenceContext {
       const eventMs = readEventTime(request.parameters.event_time, served.route.clock, receivedMs);
       const requestId = request.id ?? `${this.options.incarnation}-${(this.sequence += 1)}`;
       const key = assignmentKey(served.route.assignment, request, headers, requestId, served.champion.plan);
+      const permit = headers[ARM_HEADER];
+      if (permit !== undefined) {
+        const call = { served, request, requestId, key, eventMs, receivedMs, startedMs };
+        return new OverrideCall(this, call, this.permittedArm(permit, served), reply).start();
+      }
       this.start(
         new InferCall(this, served, request, requestId, key, eventMs, receivedMs, startedMs, reply),
         startedMs,
@@ -36,6 +43,12 @@ export class InferenceService implements InferenceContext {
     } catch (error) {
       this.refuse(served, error, startedMs, reply);
     }
+  }
+
+  private permittedArm(permit: string | readonly string[], { route }: ServedModel): string {
+    const { armPermits } = this.options;
+    if (!armPermits) throw invalid('no arm can be asked for here: leave `slipway-arm` out');
+    return armPermits.armOf(permit, route.model);
   }
 
   /** Values that the champion refuses are logged as such, so that the monitor sees callers whose data went wrong. */

@@ -61,7 +61,7 @@ export class GatewayMetrics {
   }
 
   /** `code` is `ok` or an error code of the catalogue. */
-  countRequest(model: string, arm: ArmName | 'none', code: ErrorCode | 'ok', latencyMs: number): void {
+  countRequest(model: string, arm: ArmName | 'none' | 'override', code: ErrorCode | 'ok', latencyMs: number): void {
     let byOutcome = this.requests.get(model);
     if (!byOutcome) this.requests.set(model, (byOutcome = new Map<string, number>()));
     const outcome = `${arm} ${code}`;

@@ -1,6 +1,5 @@
 import type { ErrorCode } from '../../workflows/domain/errors';
 import { ERRORS, SlipwayError } from '../../workflows/domain/errors';
-import type { ArmName } from '../../workflows/domain/route';
 import type { Answer } from './answer';
 import { explanationsByRow } from './explain/explanation-outputs';
 import type { OutputTensor } from './output-tensor';
@@ -42,7 +41,7 @@ export function encodePredictions({ release, arm, generation, requestId, scores,
 }
 
 /** Everything before the number of rows of the one output. */
-export function answerHead(release: LoadedRelease, arm: ArmName, generation: number): string {
+export function answerHead(release: LoadedRelease, arm: string, generation: number): string {
   return headsOf(release, arm, generation).v2;
 }
 
@@ -52,7 +51,7 @@ function listScores(scores: Float32Array): string {
   return data;
 }
 
-function headsOf(release: LoadedRelease, arm: ArmName, generation: number): Heads {
+function headsOf(release: LoadedRelease, arm: string, generation: number): Heads {
   let ofRelease = known.get(release);
   if (!ofRelease) known.set(release, (ofRelease = new Map<string, Heads>()));
   const name = `${arm} ${generation}`;
@@ -66,7 +65,7 @@ function headsOf(release: LoadedRelease, arm: ArmName, generation: number): Head
   return heads;
 }
 
-function makeHeads({ ref, manifest }: LoadedRelease, arm: ArmName, generation: number): Heads {
+function makeHeads({ ref, manifest }: LoadedRelease, arm: string, generation: number): Heads {
   const model_version = String(ref.version);
   const parameters = { generation, arm, release: ref.digest };
   const output = JSON.stringify(manifest.signature.output.name);

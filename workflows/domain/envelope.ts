@@ -13,6 +13,8 @@ export const PAYLOAD_TYPES = {
   approval: 'application/vnd.slipway.approval.v1+json',
   route: 'application/vnd.slipway.route.v1+json',
   auditCheckpoint: 'application/vnd.slipway.audit-checkpoint.v1+json',
+  /** Lets a tester's requests be answered by an arm. */
+  arm: 'application/vnd.slipway.arm.v1+json',
   /** OpenSSF model signing: an in-toto statement over the release's files. */
   release: 'application/vnd.in-toto+json',
 } as const;

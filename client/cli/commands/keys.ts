@@ -1,7 +1,13 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { generateKey, saveKey, trustedKey } from '../../../infra/signing/keys';
+import { generateKey, loadSigner, saveKey, trustedKey } from '../../../infra/signing/keys';
 import { loadPolicy } from '../../../infra/signing/trust';
+import { parseDuration } from '../../../infra/spec/units';
+import { ARM_HEADER, LONGEST_ARM_PERMIT_MS } from '../../../workflows/domain/arm-permit';
+import { SlipwayError } from '../../../workflows/domain/errors';
+import { parseModelName } from '../../../workflows/domain/names';
 import { ROLES, type Role } from '../../../workflows/domain/envelope';
+import { DEFAULT_KEY } from '../../client-ports';
+import { signArmPermit } from '../../signed-documents';
 import { withExample } from '../examples';
 import { formatTable } from '../output';
 import { action, type Session } from '../session';
@@ -23,6 +29,13 @@ export function addKeys(program: Command): void {
     .option('--project <project>', 'project that the roles are for', '*')
     .action(action(create_));
   withExample(create, 'slipway keys create eva --person person:eva --role approver --project flights');
+  const signArm = keys
+    .command('sign-arm <model> <arm>')
+    .description('sign a permit with which requests are answered by this arm; for tests of a rollout')
+    .option('--key <name>', 'private key of an operator of the project', DEFAULT_KEY)
+    .option('--valid <duration>', 'such as 30m or 2d; a week at most', '1h')
+    .action(action(signArm_));
+  withExample(signArm, 'slipway keys sign-arm flights/late-arrival challenger');
 }
 
 async function list(session: Session): Promise<void> {
@@ -46,6 +59,21 @@ async function create_(session: Session, name: string, options: CreateOptions): 
     `add this to "keys" in ${session.config.trustFile}, after review:`,
     JSON.stringify(line, null, 2),
   ]);
+}
+
+async function signArm_(
+  session: Session,
+  model: string,
+  arm: string,
+  options: { readonly key: string; readonly valid: string },
+): Promise<void> {
+  const validMs = parseDuration(options.valid);
+  if (validMs === undefined || validMs <= 0 || validMs > LONGEST_ARM_PERMIT_MS)
+    throw new SlipwayError('USAGE', `--valid ${options.valid} is no duration of a week at most; expected such as 1h`);
+  if (!parseModelName(model)) throw new SlipwayError('USAGE', `${model} is no model; expected <project>/<model>`);
+  const { workspace, keyFolder } = session.config;
+  const permit = signArmPermit(await loadSigner(keyFolder, options.key), { workspace, model, arm, validMs });
+  session.result({ header: ARM_HEADER, permit }, [`${ARM_HEADER}: ${permit}`]);
 }
 
 function collectRole(value: string, before: readonly Role[]): Role[] {

@@ -1,4 +1,3 @@
-import type { ArmName } from '../../../workflows/domain/route';
 import type { Answer } from '../answer';
 import { encodeTensor } from '../http/binary-tensors';
 import type { OutputTensor } from '../output-tensor';
@@ -50,7 +49,7 @@ function encodeOutputTensor({ name, datatype, width, data }: OutputTensor, rows:
   return writer.raw(5, contents.finish()).finish();
 }
 
-function headOf(release: LoadedRelease, arm: ArmName, generation: number): Head {
+function headOf(release: LoadedRelease, arm: string, generation: number): Head {
   let known = heads.get(release);
   if (!known) heads.set(release, (known = new Map<string, Head>()));
   const name = `${arm} ${generation}`;
@@ -64,7 +63,7 @@ function headOf(release: LoadedRelease, arm: ArmName, generation: number): Head 
   return head;
 }
 
-function encodeFields({ ref }: LoadedRelease, arm: ArmName, generation: number): Buffer {
+function encodeFields({ ref }: LoadedRelease, arm: string, generation: number): Buffer {
   const parameter = (name: string, value: WireWriter): Buffer =>
     new WireWriter().string(1, name).raw(2, value.finish()).finish();
   return new WireWriter()
