@@ -20,6 +20,8 @@ export const PREDICTION_COLUMNS = {
   latency_us: 'INTEGER',
   /** Share of requests that are logged, by a hash of their id: a row stands for 1 / sample of them. Null in older parts: 1. */
   sample: 'DOUBLE',
+  /** Of the caller's W3C trace context; null where there was none. */
+  trace_id: 'VARCHAR',
 } as const;
 
 /** `arm` of what a tester asked of an arm: no traffic of the rollout. */

@@ -59,6 +59,7 @@ function withDefaults({ event_ms, ...row }: PredictionRow): Record<string, unkno
     status: 'ok',
     latency_us: 100,
     sample: 1,
+    trace_id: null,
   };
   return { ...plain, paired_release: null, paired_score: null, event_time: event_ms, received_at: event_ms, ...row };
 }

@@ -7,6 +7,7 @@ import { breakerEvent } from './breaker-event';
 import { ArmPermits } from './edge/arm-permits';
 import { assembleEdge } from './edge/assemble-edge';
 import type { Certificates } from './edge/certificates';
+import { FailureLog } from './edge/failure-log';
 import { Executor } from './executor';
 import { Explainer } from './explain/explainer';
 import type { GatewayOptions } from './gateway-options';
@@ -243,6 +244,7 @@ function assembleService(
     limits,
     incarnation,
     timeoutMs: config.gateway.timeoutMs,
+    failures: new FailureLog(logger, nowMs),
     armPermits: new ArmPermits(() => ports.trust.policy),
     nowMs,
     commit: () => observations.commit(),

@@ -4,6 +4,7 @@ import { NORMAL } from './batch-queue';
 import type { BatchItem, DropReason } from './batching';
 import { toleratedRate } from './breaker';
 import type { Column } from './conversion';
+import type { TraceParent } from './edge/trace';
 import { wantsExplanation } from './explain/explanation-outputs';
 import type { InferenceCache } from './inference-cache';
 import type { Answer } from './answer';
@@ -48,6 +49,7 @@ export class InferCall implements BatchItem {
     readonly receivedMs: number,
     private readonly startedMs: number,
     private readonly reply: Reply,
+    readonly traceparent: TraceParent,
   ) {}
 
   /** Throws what the caller did wrong, and OVERLOADED. */
@@ -104,11 +106,18 @@ export class InferCall implements BatchItem {
     const arm = this.isOnChallenger ? 'challenger' : 'champion';
     const { model, generation } = this.served.route;
     metrics.countRequest(model, arm, this.failure?.code ?? 'ok', latencyMs);
-    if (this.failure) return this.reply.refuse(problemOf(this.failure));
+    if (this.failure) return this.fail(this.failure);
     const { release, requestId } = this;
     const answer: Answer = { release, arm, generation, requestId, scores: this.scores!, outputs: NO_OUTPUTS };
     if (wantsExplanation(release.manifest, this.request)) this.service.track(this.explain(answer));
     else this.reply.answer(answer);
+  }
+
+  private fail(failure: SlipwayError): void {
+    const { model, generation } = this.served.route;
+    const { traceparent } = this;
+    this.service.options.failures?.note({ model, generation, code: failure.code, traceparent });
+    this.reply.refuse(problemOf(failure));
   }
 
   /** An explanation that was only asked for may be left out under pressure; one that the policy demands may not. */
@@ -217,6 +226,7 @@ export class InferCall implements BatchItem {
       requestId: this.requestId,
       key: this.key,
       eventMs: this.eventMs,
+      traceparent: this.traceparent,
       receivedMs: this.receivedMs,
       status: this.challengerFailure ?? this.failure?.code ?? 'ok',
       inputs,

@@ -1,6 +1,7 @@
 import { SlipwayError } from '../../workflows/domain/errors';
 import type { Answer } from './answer';
 import type { ArmPermits } from './edge/arm-permits';
+import type { FailureLog } from './edge/failure-log';
 import type { Executor } from './executor';
 import type { Explainer } from './explain/explainer';
 import type { GatewayMetrics } from './metrics';
@@ -26,6 +27,8 @@ export interface InferenceOptions {
   readonly executor: Executor;
   /** Absent where answers are never explained. */
   readonly explainer?: Explainer;
+  /** Absent where nobody reads a log. */
+  readonly failures?: FailureLog;
   readonly metrics: GatewayMetrics;
   readonly log: PredictionSink;
   readonly limits: RequestLimits;

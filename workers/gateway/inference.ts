@@ -31,13 +31,14 @@ export class InferenceService implements InferenceContext {
       const eventMs = readEventTime(request.parameters.event_time, served.route.clock, receivedMs);
       const requestId = request.id ?? `${this.options.incarnation}-${(this.sequence += 1)}`;
       const key = assignmentKey(served.route.assignment, request, headers, requestId, served.champion.plan);
+      const { traceparent } = headers;
       const permit = headers[ARM_HEADER];
       if (permit !== undefined) {
-        const call = { served, request, requestId, key, eventMs, receivedMs, startedMs };
+        const call = { served, request, requestId, key, eventMs, receivedMs, startedMs, traceparent };
         return new OverrideCall(this, call, this.permittedArm(permit, served), reply).start();
       }
       this.start(
-        new InferCall(this, served, request, requestId, key, eventMs, receivedMs, startedMs, reply),
+        new InferCall(this, served, request, requestId, key, eventMs, receivedMs, startedMs, reply, traceparent),
         startedMs,
       );
     } catch (error) {

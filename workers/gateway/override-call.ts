@@ -2,6 +2,7 @@ import { OVERRIDE_ARM } from '../../infra/predictions/schema';
 import { SlipwayError } from '../../workflows/domain/errors';
 import type { BatchItem, DropReason } from './batching';
 import type { Column } from './conversion';
+import type { TraceParent } from './edge/trace';
 import type { InferenceContext, Reply } from './inference-context';
 import { overloaded } from './inference-context';
 import type { DecodedInputs } from './input-plan';
@@ -19,6 +20,7 @@ export interface OverrideRequest {
   readonly eventMs: number;
   readonly receivedMs: number;
   readonly startedMs: number;
+  readonly traceparent: TraceParent;
 }
 
 /**
@@ -86,12 +88,12 @@ export class OverrideCall implements BatchItem {
   }
 
   private log(scores: Float32Array): void {
-    const { served, requestId, key, eventMs, receivedMs, startedMs } = this.call;
+    const { served, requestId, key, eventMs, receivedMs, startedMs, traceparent } = this.call;
     const { log, nowMs } = this.service.options;
     log.add({
       ...{ served, requestId, key, eventMs, receivedMs, scores, rows: this.rows, status: 'ok' },
       ...{ arm: OVERRIDE_ARM, release: this.release, inputs: this.inputs, readBy: this.release },
-      ...{ pairedRelease: null, pairedScores: null },
+      ...{ pairedRelease: null, pairedScores: null, traceparent },
       latencyUs: Math.round((nowMs() - startedMs) * 1_000),
     });
   }

@@ -1,6 +1,7 @@
 import { INPUT_COLUMN_TYPES } from '../../infra/predictions/schema';
 import type { ModelName } from '../../workflows/domain/names';
 import type { InputSignature } from '../../workflows/domain/release';
+import { traceIdOf } from './edge/trace';
 import { isMissing } from './input-plan';
 import type { LoggedRequest } from './prediction-row';
 import { rowId, sampleOf } from './prediction-row';
@@ -85,6 +86,7 @@ const FIXED: readonly ColumnLayout[] = [
   },
   { name: 'latency_us', staged: 'DOUBLE', type: 'INTEGER', read: (request) => request.latencyUs },
   { name: 'sample', staged: 'DOUBLE', type: 'DOUBLE', read: (request) => sampleOf(request.served) },
+  { name: 'trace_id', staged: 'VARCHAR', type: 'VARCHAR', read: (request) => traceIdOf(request.traceparent) },
 ];
 
 /** A key that is a redacted feature's value would tell it. */

@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../../workflows/domain/errors';
 import { bucketOf } from '../../workflows/domain/route';
 import type { ArmIndex } from './generation-counts';
+import type { TraceParent } from './edge/trace';
 import type { DecodedInputs } from './input-plan';
 import type { LoadedRelease, ServedModel } from './served-model';
 
@@ -23,11 +24,13 @@ export interface LoggedRequest {
   readonly pairedRelease: number | null;
   readonly pairedScores: Float32Array | null;
   readonly latencyUs: number;
+  /** As it came. */
+  readonly traceparent: TraceParent;
 }
 
 /** A request whose values the champion refused: logged with its code and without a value, so that its kind shows and its content does not. */
 export interface Refusal {
-  readonly call: Pick<LoggedRequest, 'served' | 'requestId' | 'key' | 'eventMs' | 'receivedMs'>;
+  readonly call: Pick<LoggedRequest, 'served' | 'requestId' | 'key' | 'eventMs' | 'receivedMs' | 'traceparent'>;
   readonly rows: number;
   readonly code: ErrorCode;
   readonly latencyUs: number;
@@ -38,9 +41,9 @@ export interface Refusal {
  * the monitor needs to know how many there are, not which.
  */
 export function refusedRequest({ call, rows, code, latencyUs }: Refusal): LoggedRequest {
-  const { served, requestId, key, eventMs, receivedMs } = call;
+  const { served, requestId, key, eventMs, receivedMs, traceparent } = call;
   return {
-    ...{ served, requestId, key, eventMs, receivedMs, rows, latencyUs },
+    ...{ served, requestId, key, eventMs, receivedMs, rows, latencyUs, traceparent },
     arm: 'champion',
     release: served.champion,
     status: code,

@@ -114,6 +114,7 @@ export class RouteFollower {
   private async pollLoop(): Promise<void> {
     while (!this.stopped) {
       await this.poll();
+      if (this.stopped) return;
       await new Promise<void>((resolve) => (this.timer = setTimeout(resolve, this.options.pollMs)));
     }
   }

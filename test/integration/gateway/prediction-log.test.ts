@@ -46,7 +46,7 @@ const served = new ServedModel(
 function answered(requestId: string): LoggedRequest {
   return {
     ...refusedRequest({
-      call: { served, requestId, key: requestId, eventMs: DAY_MS, receivedMs: DAY_MS + 1_000 },
+      call: { served, requestId, key: requestId, eventMs: DAY_MS, receivedMs: DAY_MS + 1_000, traceparent: undefined },
       ...{ rows: 1, code: 'INPUT_INVALID', latencyUs: 5 },
     }),
     status: 'ok',
@@ -56,7 +56,7 @@ function answered(requestId: string): LoggedRequest {
 }
 
 function refused(requestId: string, rows = 1): LoggedRequest {
-  const call = { served, requestId, key: requestId, eventMs: DAY_MS, receivedMs: DAY_MS };
+  const call = { served, requestId, key: requestId, eventMs: DAY_MS, receivedMs: DAY_MS, traceparent: undefined };
   return refusedRequest({ call, rows, code: 'INPUT_INVALID', latencyUs: 5 });
 }
 
@@ -210,5 +210,18 @@ describe('the policy of a model', () => {
     await log.close();
     expect(await query('SELECT count(*)::INT AS rows FROM PARTS')).toEqual([{ rows: 2 }]);
     expect(await reader().statuses(WINDOW)).toEqual({ ok: 1 });
+  });
+});
+
+describe('a trace', () => {
+  it('finds its prediction, and nothing where its context is none', async () => {
+    const log = openLog();
+    const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+    log.add({ ...answered('a-traced'), traceparent: `00-${trace}-00f067aa0ba902b7-01` });
+    log.add({ ...answered('b-other'), traceparent: 'anything at all' });
+    log.add(answered('c-none'));
+    await log.close();
+    const rows = await query('SELECT trace_id FROM PARTS ORDER BY request_id');
+    expect(rows.map((row) => row['trace_id'])).toEqual([trace, null, null]);
   });
 });
