@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { exportJWK, generateKeyPair, type KeyLike, SignJWT } from 'jose';
@@ -10,6 +10,7 @@ import { covers, type GatewayFile, parseGatewayFile } from '../../../workers/gat
 import { RateLimits } from '../../../workers/gateway/edge/rate-limit';
 import { traceIdOf } from '../../../workers/gateway/edge/trace';
 import { temporaryFolder } from '../../support/temporary-folder';
+import { untilSeen } from '../../support/until';
 
 const hashOf = (key: string): string => createHash('sha256').update(key).digest('hex');
 const codeOf = async (work: () => unknown): Promise<string> => {
@@ -93,12 +94,13 @@ describe('tokens', () => {
   const clock = { ms: Date.parse('2026-01-01T00:00:00Z') };
   let signingKey: KeyLike;
   let otherKey: KeyLike;
+  let otherPublicKey: KeyLike;
   let file: Pick<GatewayFile, 'callers' | 'tokens'>;
 
   beforeAll(async () => {
     const pair = await generateKeyPair('EdDSA');
     signingKey = pair.privateKey;
-    otherKey = (await generateKeyPair('EdDSA')).privateKey;
+    ({ privateKey: otherKey, publicKey: otherPublicKey } = await generateKeyPair('EdDSA'));
     writeFileSync(
       join(folder.path, 'jwks.json'),
       JSON.stringify({ keys: [{ ...(await exportJWK(pair.publicKey)), alg: 'EdDSA' }] }),
@@ -149,6 +151,23 @@ describe('tokens', () => {
       `${Buffer.from('{"alg":"none"}').toString('base64url')}.${(await token()).split('.')[1]!}.AA`,
     ]) {
       expect(await codeOf(() => identify(callers, text))).toBe('UNAUTHENTICATED');
+    }
+  });
+
+  it('of a key that its issuer took out are refused, remembered or not', async () => {
+    const keys = join(folder.path, 'jwks.json');
+    const before = readFileSync(keys, 'utf8');
+    const callers = new Callers(file, () => clock.ms);
+    const text = await token();
+    await identify(callers, text);
+    writeFileSync(keys, JSON.stringify({ keys: [{ ...(await exportJWK(otherPublicKey)), alg: 'EdDSA' }] }));
+    try {
+      await untilSeen('the end of the old key', async () =>
+        (await codeOf(() => identify(callers, text))) === 'UNAUTHENTICATED' ? true : null,
+      );
+      expect(await codeOf(async () => identify(callers, await token({}, otherKey)))).toBe('nothing');
+    } finally {
+      writeFileSync(keys, before);
     }
   });
 

@@ -1,6 +1,7 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { createLocalJWKSet, decodeJwt, errors, type JSONWebKeySet, jwtVerify } from 'jose';
+import { followFile, type FollowedFile } from '../../../infra/config/follow-file';
+import { type Logger, silentLogger } from '../../../infra/telemetry/log';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import type { RequestHeaders } from '../inference-context';
 import type { CallerEntry, GatewayFile, Rate, TokenIssuer } from './gateway-file';
@@ -27,8 +28,13 @@ interface KnownToken {
   readonly expiresMs: number;
 }
 
+type KeySet = ReturnType<typeof createLocalJWKSet>;
+
 interface Issuer extends TokenIssuer {
-  readonly keySet: ReturnType<typeof createLocalJWKSet>;
+  /** Read again when it changes: issuers renew their keys. */
+  readonly keySet: FollowedFile<KeySet>;
+  /** Under which the tokens that are remembered were verified. */
+  verifiedBy: KeySet;
 }
 
 /**
@@ -45,9 +51,10 @@ export class Callers {
   constructor(
     { callers, tokens }: Pick<GatewayFile, 'callers' | 'tokens'>,
     private readonly clock: () => number = Date.now,
+    logger: Logger = silentLogger,
   ) {
     this.byKey = new Map(callers.map((entry) => this.keyed(entry)));
-    this.issuers = new Map(tokens.map((issuer) => [issuer.issuer, { ...issuer, keySet: readKeySet(issuer.keys) }]));
+    this.issuers = new Map(tokens.map((issuer) => [issuer.issuer, openIssuer(issuer, logger)]));
   }
 
   get isOpen(): boolean {
@@ -80,6 +87,7 @@ export class Callers {
   }
 
   private byToken(token: string): Caller | Promise<Caller> {
+    this.forgetOldKeys();
     const key = this.lookupKey(sha256(token));
     const known = this.tokens.get(key);
     if (known && known.expiresMs > this.clock()) return known.caller;
@@ -91,11 +99,21 @@ export class Callers {
     });
   }
 
+  /** A key that its issuer took out must not count on in what is remembered. */
+  private forgetOldKeys(): void {
+    for (const issuer of this.issuers.values()) {
+      const { value } = issuer.keySet;
+      if (value === issuer.verifiedBy) continue;
+      issuer.verifiedBy = value;
+      this.tokens.clear();
+    }
+  }
+
   private async verify(token: string): Promise<KnownToken> {
     try {
       const issuer = this.issuers.get(decodeJwt(token).iss ?? '');
       if (!issuer) throw unauthenticated('the token is of an issuer that is not taken here');
-      const { payload } = await jwtVerify(token, issuer.keySet, {
+      const { payload } = await jwtVerify(token, issuer.keySet.value, {
         issuer: issuer.issuer,
         audience: issuer.audience,
         algorithms: ALGORITHMS,
@@ -143,9 +161,14 @@ function sha256(value: string): Buffer {
   return createHash('sha256').update(value).digest();
 }
 
-function readKeySet(file: string): Issuer['keySet'] {
+function openIssuer(issuer: TokenIssuer, logger: Logger): Issuer {
+  const keySet = followFile(issuer.keys, { what: 'key set', parse: (text) => parseKeySet(text, issuer.keys), logger });
+  return { ...issuer, keySet, verifiedBy: keySet.value };
+}
+
+function parseKeySet(text: string, file: string): KeySet {
   try {
-    return createLocalJWKSet(JSON.parse(readFileSync(file, 'utf8')) as JSONWebKeySet);
+    return createLocalJWKSet(JSON.parse(text) as JSONWebKeySet);
   } catch (error) {
     throw new SlipwayError('CONFIG_INVALID', `${file} is no JSON Web Key Set: ${(error as Error).message}`, {
       cause: error,

@@ -25,7 +25,7 @@ export function followEdge(path: string, options: FollowEdgeOptions): Edge {
     what: 'gateway',
     parse: (text) => {
       const file = parseGatewayFile(text, path);
-      return { file, callers: new Callers(file) };
+      return { file, callers: new Callers(file, Date.now, options.logger) };
     },
   });
   return {
