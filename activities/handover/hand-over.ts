@@ -10,6 +10,7 @@ import { ApplicationFailure, type Workflow } from '@temporalio/common';
 import { signControlCommand } from '../../infra/runs/control-command';
 import type { Signer } from '../../infra/signing/port';
 import { deploymentStart } from '../../infra/temporal/start-options';
+import { updateAcrossRuns } from '../../infra/temporal/updates';
 import {
   commandUpdate,
   DEPLOYMENT,
@@ -53,7 +54,7 @@ export function createReleaseHandover(
       const envelope = sign(ports, 'abort', request.model, { release, reason });
       const handle = ports.client.workflow.getHandle(workflowIds.deployment(request.model));
       try {
-        await handle.executeUpdate<Receipt, [Envelope]>(commandUpdate, { updateId: id, args: [envelope] });
+        await updateAcrossRuns<Receipt, [Envelope]>(handle, commandUpdate, { updateId: id, args: [envelope] });
       } catch (error) {
         // Nothing was handed over: there is nothing to take back.
         if (!(error instanceof WorkflowNotFoundError)) throw asSlipwayError(error);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { workflowBundlePath } from '../../infra/temporal/bundle';
+import { updateAcrossRuns } from '../../infra/temporal/updates';
 import type { CommandAction } from '../../workflows/domain/approval';
 import type { Envelope } from '../../workflows/domain/envelope';
 import { TASK_QUEUES, type TaskQueue, workflowIds } from '../../workflows/domain/names';
@@ -101,7 +102,7 @@ export class WorkflowBench {
     signer?: string,
   ): Promise<Receipt> {
     const handle = this.client.workflow.getHandle(workflowIds.deployment(model));
-    return handle.executeUpdate<Receipt, [Envelope]>(commandUpdate, {
+    return updateAcrossRuns<Receipt, [Envelope]>(handle, commandUpdate, {
       args: [fakeCommand(model, action, args, signer)],
       updateId,
     });
@@ -109,7 +110,7 @@ export class WorkflowBench {
 
   async release(release: ReleaseRef, run: string | null = null, updateId: string = release.digest): Promise<Receipt> {
     const handle = this.client.workflow.getHandle(workflowIds.deployment(release.model));
-    return handle.executeUpdate<Receipt, [Envelope]>(releaseUpdate, {
+    return updateAcrossRuns<Receipt, [Envelope]>(handle, releaseUpdate, {
       args: [fakeCommand(release.model, 'release', { release, run })],
       updateId,
     });
