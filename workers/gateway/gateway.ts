@@ -3,7 +3,6 @@ import { assemble } from './assembly';
 import type { TlsMaterial } from './edge/certificates';
 import type { GatewayOptions } from './gateway-options';
 import type * as GrpcModule from './grpc/grpc-server';
-import type * as CredentialsModule from './grpc/renewable-credentials';
 import { Heartbeat } from './heartbeat';
 
 export interface Gateway {
@@ -71,23 +70,15 @@ interface Grpc {
 async function startGrpc({ config }: GatewayOptions, { models, certificates }: Parts): Promise<Grpc | null> {
   const { host, grpcPort } = config.gateway;
   if (grpcPort === null) return null;
-  const { GrpcServer, RenewableCredentials } = loadGrpc();
-  const credentials = certificates ? new RenewableCredentials(certificates.material) : null;
-  const server = new GrpcServer({ ...models, host, port: grpcPort, ...(credentials ? { credentials } : {}) });
-  return {
-    port: await server.listen(),
-    renew: (material) => credentials?.renew(material),
-    drain: () => server.drain(),
-  };
+  const tls = certificates ? { tls: certificates.material } : {};
+  const server = new (loadGrpc().GrpcServer)({ ...models, ...tls, host, port: grpcPort });
+  return { port: await server.listen(), renew: (material) => server.renew(material), drain: () => server.drain() };
 }
 
 /** After HTTP listens, and only where it is wanted: the library takes a tenth of a second. */
-function loadGrpc(): typeof GrpcModule & typeof CredentialsModule {
-  /* eslint-disable @typescript-eslint/no-require-imports -- loaded when used */
-  return {
-    ...(require('./grpc/grpc-server') as typeof GrpcModule),
-    ...(require('./grpc/renewable-credentials') as typeof CredentialsModule),
-  };
+function loadGrpc(): typeof GrpcModule {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- loaded when used
+  return require('./grpc/grpc-server') as typeof GrpcModule;
 }
 
 async function close(parts: Parts, heartbeat: Heartbeat, grpc: Grpc | null): Promise<void> {

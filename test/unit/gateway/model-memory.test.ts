@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Digest } from '../../../workflows/domain/digest';
 import type { ReleaseManifest, ReleaseRef } from '../../../workflows/domain/release';
+import { DEFAULT_SERVING } from '../../../workflows/domain/serving';
 import { modelMemoryLimit } from '../../../workers/gateway/memory-limit';
 import { DEFAULT_LIMITS } from '../../../workers/gateway/protocol';
 import { ReleaseCache } from '../../../workers/gateway/release-cache';
@@ -41,6 +42,7 @@ function cacheOf(memoryMb: number, threads = 1): ReleaseCache {
     registry: {
       verify: async (ref: ReleaseRef) =>
         ({
+          serving: DEFAULT_SERVING,
           onnx: ref.digest,
           onnxBytes: MIB,
           samples: 'sha256:samples',

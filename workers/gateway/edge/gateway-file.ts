@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { problem, problemsOf, type Problem } from '../../../infra/spec/problems';
@@ -43,11 +42,7 @@ export interface GatewayFile {
   } | null;
   /** What a second of inference on this machine costs; null where nobody said. */
   readonly price: { readonly perSecond: number; readonly currency: string } | null;
-  /** Origins that an external arm may be at. */
-  readonly external: readonly string[];
 }
-
-export const NO_GATEWAY_FILE: GatewayFile = { callers: [], tokens: [], tls: null, price: null, external: [] };
 
 const describe = <S extends z.ZodType>(schema: S, expected: string): S => {
   expectations.add(schema, { expected });
@@ -88,22 +83,18 @@ const schema = z.strictObject({
   price: z
     .strictObject({ perSecond: describe(z.number().min(0), 'a number, 0 or more'), currency: text.prefault('USD') })
     .optional(),
-  external: z
-    .array(describe(z.string().regex(/^https?:\/\/[^/\s]+$/), 'an origin such as http://10.0.0.7:8000'))
-    .max(100)
-    .prefault([]),
 });
 
 /** Throws SlipwayError CONFIG_INVALID that lists every problem as `file:line:column path: expected …; found …`. */
 export function parseGatewayFile(content: string, file: string): GatewayFile {
-  const expected = 'sections such as callers, tokens, tls, price and external';
+  const expected = 'sections such as callers, tokens, tls and price';
   const document = YamlDocument.parse(content, basename(file), 'CONFIG_INVALID', expected);
   const parsed = schema.safeParse(document.value);
   if (!parsed.success) {
     document.refuse(parsed.error.issues.flatMap((issue) => problemsOf(issue, schema, document.value)));
     throw new SlipwayError('CONFIG_INVALID', `${basename(file)} is not a gateway file`);
   }
-  const { callers, tokens, tls, price, external } = parsed.data;
+  const { callers, tokens, tls, price } = parsed.data;
   document.refuse([...repeats(callers, 'name'), ...repeats(callers, 'apiKey')]);
   const at = (path: string): string => resolve(dirname(resolve(file)), path);
   return {
@@ -117,18 +108,7 @@ export function parseGatewayFile(content: string, file: string): GatewayFile {
         }
       : null,
     price: price ?? null,
-    external,
   };
-}
-
-export function readGatewayFile(file: string): GatewayFile {
-  let content: string;
-  try {
-    content = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new SlipwayError('CONFIG_INVALID', `${file} cannot be read: ${(error as Error).message}`, { cause: error });
-  }
-  return parseGatewayFile(content, file);
 }
 
 function repeats<K extends 'name' | 'apiKey'>(callers: readonly Readonly<Record<K, string>>[], key: K): Problem[] {

@@ -1,18 +1,20 @@
-import type { MethodDefinition, ServerCredentials, ServiceDefinition } from '@grpc/grpc-js';
-import { logVerbosity, Server, ServerCredentials as Credentials, setLogVerbosity } from '@grpc/grpc-js';
+import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import { admissionInterceptor } from './call-admission';
 import { healthMethods } from './health-methods';
+import type { TlsMaterial } from '../edge/certificates';
 import type { Models } from '../models';
 import type { Method } from './inference-methods';
 import { inferenceMethods } from './inference-methods';
+import { RenewableCredentials } from './renewable-credentials';
 
 export interface GrpcServerOptions extends Models {
   readonly host: string;
   /** 0 for any free one. */
   readonly port: number;
   /** Without TLS where it is left out. */
-  readonly credentials?: ServerCredentials;
+  readonly tls?: TlsMaterial;
 }
 
 export const INFERENCE_SERVICE = 'inference.GRPCInferenceService';
@@ -31,12 +33,14 @@ const DRAIN_LIMIT_MS = 20_000;
  */
 export class GrpcServer {
   private readonly server: Server;
+  private readonly credentials: RenewableCredentials | null;
   private isDraining = false;
 
   constructor(private readonly options: GrpcServerOptions) {
     // What goes wrong comes back as an error; the library would tell the console too.
     setLogVerbosity(logVerbosity.NONE);
-    const { admission } = options;
+    const { admission, tls } = options;
+    this.credentials = tls ? new RenewableCredentials(tls) : null;
     this.server = new Server({
       ...(admission ? { interceptors: [admissionInterceptor(admission)] } : {}),
       'grpc.max_receive_message_length': options.service.options.limits.bodyBytes,
@@ -53,7 +57,8 @@ export class GrpcServer {
 
   /** Resolves with the port it listens on. Rejects with PORT_TAKEN. */
   async listen(): Promise<number> {
-    const { host, port, credentials = Credentials.createInsecure() } = this.options;
+    const { host, port } = this.options;
+    const credentials = this.credentials ?? ServerCredentials.createInsecure();
     return new Promise((resolve, reject) => {
       const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
       this.server.bindAsync(address, credentials, (error, bound) => {
@@ -63,6 +68,11 @@ export class GrpcServer {
         else reject(error);
       });
     });
+  }
+
+  /** For connections from now on; nothing where it began without TLS. */
+  renew(material: TlsMaterial): void {
+    this.credentials?.renew(material);
   }
 
   /** Takes no new call, answers what it has, closes all connections. */
