@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { BufferPool } from './buffer-pool';
 import { THREAD_EXEC_ARGV } from './inference-thread';
 import type { Outbox } from './outbox';
-import { stagePredictions } from './prediction-batch';
 import type { LogThreadReply } from './prediction-log-thread';
 import { isRefused, isSampled, type LoggedRequest, type PredictionSink } from './prediction-row';
+import { PredictionStage } from './prediction-stage';
 import type { ServedModel } from './served-model';
 
 export interface PredictionLogOptions {
@@ -33,7 +34,7 @@ const RESTART_MS = 200;
 const MAX_RESTART_MS = 30_000;
 
 /**
- * Prediction log off the request's path: rows gather here, a thread writes them as Parquet, and files go to the store
+ * Prediction log: rows are staged here while their request is at hand, a thread writes them as Parquet, and files go to the store
  * within about half a second. `close` loses nothing; a SIGKILL loses what was not written: at most the last half second.
  * A thread that dies takes along the batches it had, which count as dropped; the others wait for the next one.
  */
@@ -43,10 +44,13 @@ export class PredictionLog implements PredictionSink {
   private readonly timer: NodeJS.Timeout;
   private restart: NodeJS.Timeout | null = null;
   private deaths = 0;
-  private pending: LoggedRequest[] = [];
-  private pendingRows = 0;
-  private pendingRefused = 0;
+  private stages = new Map<ServedModel, PredictionStage>();
+  /** Staged or in flight; the second: of refused requests. */
+  private heldRows = 0;
+  private heldRefused = 0;
+  private stagedRows = 0;
   private readonly inFlight = new Map<number, RowCount>();
+  private readonly pool = new BufferPool();
   private sequence = 0;
   private idle: (() => void)[] = [];
   private isClosing = false;
@@ -60,21 +64,21 @@ export class PredictionLog implements PredictionSink {
   }
 
   add(request: LoggedRequest): void {
-    if (!isSampled(request)) return;
-    const refused = isRefused(request) ? request.rows : 0;
-    const flying = this.rowsInFlight();
-    if (
-      this.pendingRows + flying.rows + request.rows > MAX_ROWS ||
-      (refused > 0 && this.pendingRefused + flying.refused + refused > MAX_REFUSED_ROWS)
-    ) {
-      this.dropped += request.rows;
+    const { rows, served } = request;
+    if (rows === 0 || !isSampled(request)) return;
+    const refused = isRefused(request) ? rows : 0;
+    if (this.heldRows + rows > MAX_ROWS || (refused > 0 && this.heldRefused + refused > MAX_REFUSED_ROWS)) {
+      this.dropped += rows;
       return;
     }
-    this.pending.push(request);
-    this.pendingRows += request.rows;
-    this.pendingRefused += refused;
-    this.rows += request.rows;
-    if (this.pendingRows >= FLUSH_ROWS) this.flush();
+    let stage = this.stages.get(served);
+    if (stage === undefined) this.stages.set(served, (stage = new PredictionStage(served, this.pool)));
+    stage.add(request);
+    this.heldRows += rows;
+    this.heldRefused += refused;
+    this.stagedRows += rows;
+    this.rows += rows;
+    if (this.stagedRows >= FLUSH_ROWS) this.flush();
   }
 
   /** Everything that was added is in the store, or in the outbox where the store does not answer. */
@@ -82,7 +86,7 @@ export class PredictionLog implements PredictionSink {
     clearInterval(this.timer);
     this.isClosing = true;
     if (!this.worker) this.startThread();
-    while (this.pending.length > 0 || this.inFlight.size > 0) {
+    while (this.stages.size > 0 || this.inFlight.size > 0) {
       this.flush();
       await new Promise<void>((resolve) => this.idle.push(resolve));
     }
@@ -100,45 +104,43 @@ export class PredictionLog implements PredictionSink {
       workerData: { outbox: this.options.outbox.folder, incarnation: this.options.incarnation },
     });
     worker.unref();
-    worker.on('message', (reply: LogThreadReply) => this.written(reply));
+    worker.on('message', (reply: LogThreadReply) => this.written(worker, reply));
     worker.on('error', (error: Error) => this.lose(worker, error));
     worker.on('exit', (code) => this.lose(worker, new Error(`the thread ended with code ${code}`)));
     this.worker = worker;
   }
 
-  private rowsInFlight(): RowCount {
-    const sum = { rows: 0, refused: 0 };
-    for (const { rows, refused } of this.inFlight.values()) {
-      sum.rows += rows;
-      sum.refused += refused;
-    }
-    return sum;
-  }
-
   private flush(): void {
-    if (this.worker === null || this.pending.length === 0 || this.inFlight.size >= MAX_IN_FLIGHT) return;
-    const requests = this.takePending();
-    for (const [served, own] of groupByGeneration(requests)) {
-      const batch = stagePredictions(served, own, (this.sequence += 1));
-      this.inFlight.set(batch.sequence, { rows: batch.rows, refused: sumRows(own.filter(isRefused)) });
-      this.worker.postMessage(batch);
+    if (this.worker === null || this.stages.size === 0 || this.inFlight.size >= MAX_IN_FLIGHT) return;
+    for (const stage of this.takeStages()) {
+      const batch = stage.take((this.sequence += 1));
+      this.inFlight.set(batch.sequence, { rows: stage.rows, refused: stage.refused });
+      this.worker.postMessage(batch, [batch.numbers, batch.text]);
     }
   }
 
-  private takePending(): LoggedRequest[] {
-    const requests = this.pending;
-    this.pending = [];
-    this.pendingRows = 0;
-    this.pendingRefused = 0;
-    return requests;
+  private takeStages(): PredictionStage[] {
+    const stages = [...this.stages.values()];
+    this.stages.clear();
+    this.stagedRows = 0;
+    return stages;
   }
 
-  private written({ sequence, error }: LogThreadReply): void {
+  private release({ rows, refused }: RowCount): void {
+    this.heldRows -= rows;
+    this.heldRefused -= refused;
+  }
+
+  private written(worker: Worker, { sequence, error, buffers }: LogThreadReply): void {
+    if (this.worker !== worker) return;
+    const count = this.inFlight.get(sequence)!;
     if (error !== null) {
-      this.dropped += this.inFlight.get(sequence)?.rows ?? 0;
+      this.dropped += count.rows;
       this.options.onProblem(new Error(`prediction log: ${error}`));
     } else this.deaths = 0;
     this.inFlight.delete(sequence);
+    this.release(count);
+    for (const buffer of buffers) this.pool.give(buffer);
     void this.options.outbox.sendAll();
     this.wake();
   }
@@ -146,11 +148,10 @@ export class PredictionLog implements PredictionSink {
   private lose(worker: Worker, error: Error): void {
     if (this.worker !== worker) return;
     this.worker = null;
-    const lost = this.rowsInFlight().rows;
+    const lost = this.drop([...this.inFlight.values()]);
     this.inFlight.clear();
-    this.dropped += lost;
     // Asked to end, it tries no second time: what a thread cannot write must not hold the process.
-    if (this.isClosing) this.dropped += sumRows(this.takePending());
+    if (this.isClosing) this.drop(this.takeStages());
     else {
       const afterMs = Math.min(RESTART_MS * 2 ** this.deaths, MAX_RESTART_MS);
       this.restart = setTimeout(() => this.startThread(), afterMs).unref();
@@ -160,21 +161,14 @@ export class PredictionLog implements PredictionSink {
     this.wake();
   }
 
+  private drop(counts: readonly RowCount[]): number {
+    counts.forEach((count) => this.release(count));
+    const rows = counts.reduce((sum, count) => sum + count.rows, 0);
+    this.dropped += rows;
+    return rows;
+  }
+
   private wake(): void {
     for (const resolve of this.idle.splice(0)) resolve();
   }
-}
-
-function sumRows(requests: readonly LoggedRequest[]): number {
-  return requests.reduce((sum, { rows }) => sum + rows, 0);
-}
-
-function groupByGeneration(requests: readonly LoggedRequest[]): Map<ServedModel, LoggedRequest[]> {
-  const groups = new Map<ServedModel, LoggedRequest[]>();
-  for (const request of requests) {
-    const group = groups.get(request.served);
-    if (group) group.push(request);
-    else groups.set(request.served, [request]);
-  }
-  return groups;
 }

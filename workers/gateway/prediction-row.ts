@@ -75,10 +75,5 @@ export interface PredictionSink {
   add(request: LoggedRequest): void;
 }
 
-/** Row r of a request with several has the id `<request>/<r>`; of one with a single row, the request's own. */
-export function rowId(requestId: string, rows: number, row: number): string {
-  return rows === 1 ? requestId : `${requestId}/${row}`;
-}
-
 export const CHAMPION: ArmIndex = 0;
 export const CHALLENGER: ArmIndex = 1;
