@@ -54,7 +54,7 @@ async function utcHours(demo: Demo): Promise<void> {
   const generation = (await demo.client.deploymentStatus(MODEL))?.generation ?? 0;
   const fromMs = traffic.nextDayMs;
   const result = await playUntilEnded(demo, run, fromMs + 8 * 86_400_000);
-  demo.marks.push({ atMs: traffic.nextDayMs, label: 'UTC hours taken back' });
+  demo.marks.push({ atMs: traffic.nextDayMs, label: `UTC hours ${result?.outcome ?? 'on trial'}` });
   const verdicts = await lastVerdicts(demo);
   const disagreement = verdicts.find((verdict) => verdict.check === 'disagreement');
   ledger.must(
@@ -113,7 +113,7 @@ async function endingTable(demo: Demo): Promise<void> {
   await untilCanary(demo);
   const before = { ...traffic.counts };
   const result = await playUntilEnded(demo, run, Date.UTC(2001, 3, 5));
-  demo.marks.push({ atMs: traffic.nextDayMs, label: 'failing import taken back' });
+  demo.marks.push({ atMs: traffic.nextDayMs, label: `failing import ${result?.outcome ?? 'on trial'}` });
   ledger.must(
     'errors take it back',
     result?.outcome === 'rolled-back',

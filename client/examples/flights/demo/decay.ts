@@ -20,10 +20,10 @@ export interface Look {
   readonly report: MonitorReport;
 }
 
-/** Act 6: the model decays by itself in late April; the monitor sees it on labels and starts a retrain. Then a drift that we inject. */
+/** Act 5: the model decays by itself in late April; the monitor sees it on labels and starts a retrain. Then a drift that we inject. */
 export async function decay(demo: Demo, looks: Look[]): Promise<void> {
   const { ledger, traffic } = demo;
-  ledger.begin('6. April and May: calibration decays, the monitor decides, a retrain follows');
+  ledger.begin('5. April and May: calibration decays, the monitor decides, a retrain follows');
   let decided: Look | null = null;
   for (let weekMs = traffic.nextDayMs + WEEK_MS; weekMs <= Date.UTC(2001, 5, 1) && !decided; weekMs += WEEK_MS) {
     await traffic.play(weekMs, () => false, MS_PER_DAY);

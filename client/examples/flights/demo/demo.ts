@@ -29,7 +29,7 @@ async function main(options: DemoOptions): Promise<void> {
   const begun = Date.now();
   const ledger = new Ledger((line) => process.stdout.write(`${line}\n`));
   const folder = resolve('.slipway');
-  ledger.begin(`Slipway demo: ${MODEL} (seed ${options.seed}; the same again with --seed ${options.seed})`);
+  ledger.begin(`Slipway demo: ${MODEL} (seed ${options.seed}: --seed ${options.seed} kills at the same points again)`);
   const making = makeFlights(join(folder, 'flights'));
   const stack = await startStack(folder, options.store, (line) => ledger.say(line));
   const client = await createSlipwayClient(stack.config);

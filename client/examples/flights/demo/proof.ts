@@ -15,10 +15,10 @@ interface ServedOutput {
   } | null;
 }
 
-/** Act 7: the log proves itself, and answers the auditor's question. */
+/** Act 6: the log proves itself, and answers the auditor's question. */
 export async function proof(demo: Demo): Promise<void> {
   const { ledger, stack } = demo;
-  ledger.begin('7. Proof: the audit log, and who decided what served on 20 March');
+  ledger.begin('6. Proof: the audit log, and who decided what served on 20 March');
   const verified = await stack.cli(['audit', 'verify', MODEL, '--json']);
   const audit = JSON.parse(verified.stdout) as VerifyOutput;
   ledger.must(
