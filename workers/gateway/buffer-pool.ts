@@ -5,7 +5,8 @@ const MAX_BYTES = 4_194_304;
 
 /** Memory that goes to a thread and comes back, so that a steady load allocates none. */
 export class BufferPool {
-  private readonly free: ArrayBuffer[] = [];
+  /** From small to large. */
+  private free: ArrayBuffer[] = [];
 
   /** At least so large; what is in it is what was in it. */
   take(bytes: number): ArrayBuffer {
@@ -14,6 +15,9 @@ export class BufferPool {
   }
 
   give(buffer: ArrayBuffer): void {
-    if (this.free.length < MAX_BUFFERS && buffer.byteLength <= MAX_BYTES) this.free.push(buffer);
+    if (buffer.byteLength > MAX_BYTES) return;
+    const larger = this.free.findIndex(({ byteLength }) => byteLength > buffer.byteLength);
+    this.free.splice(larger < 0 ? this.free.length : larger, 0, buffer);
+    if (this.free.length > MAX_BUFFERS) this.free.shift();
   }
 }

@@ -33,6 +33,9 @@ export function layoutOf(served: ServedModel): PredictionLayout {
 export class PredictionLayout {
   readonly batch: BatchLayout;
   readonly inputs: readonly InputSignature[];
+  /** What the last batch took; the next one begins so large. */
+  numbersBytes = 16_384;
+  textBytes = 4_096;
   /** One for each pair of releases that met: few, and the last one first. */
   private readings: RowReading[] = [];
 

@@ -11,8 +11,6 @@ import type { ServedModel } from './served-model';
 const MISSING = MISSING_INT64;
 const { HEAD, FIRST_INPUT, SCORE, PAIRED_SCORE, ROWS, EVENT_MS, RECEIVED_MS, ARM, RELEASE, STATUS } = RECORD;
 const { PAIRED_RELEASE, LATENCY_US, ID_BYTES, KEY_BYTES, TRACE_BYTES, NO_TEXT, SAME_AS_ID } = RECORD;
-const FIRST_NUMBERS_BYTES = 65_536;
-const FIRST_TEXT_BYTES = 16_384;
 const BYTES_EACH = Float64Array.BYTES_PER_ELEMENT;
 
 /** Distinct texts in the order that they came in. */
@@ -55,8 +53,8 @@ export class PredictionStage {
     const { inputs } = this.layout;
     this.categories = inputs.map(({ type }) => (type === 'category' ? new Codes() : null));
     this.width = FIRST_INPUT + inputs.length;
-    this.numbers = new Float64Array(pool.take(FIRST_NUMBERS_BYTES));
-    this.text = Buffer.from(pool.take(FIRST_TEXT_BYTES));
+    this.numbers = new Float64Array(pool.take(this.layout.numbersBytes));
+    this.text = Buffer.from(pool.take(this.layout.textBytes));
   }
 
   add(request: LoggedRequest): void {
@@ -82,6 +80,8 @@ export class PredictionStage {
 
   /** The stage is not to be used after it: its memory goes with the batch. */
   take(sequence: number): PredictionBatch {
+    this.layout.numbersBytes = this.numbersLength * BYTES_EACH;
+    this.layout.textBytes = roundUp(this.textLength);
     return {
       model: this.served.route.model,
       sequence,
@@ -179,11 +179,14 @@ export class PredictionStage {
   }
 
   private growText(bytes: number): void {
-    const grown = Buffer.from(
-      this.pool.take(Math.ceil(Math.max(this.text.length * 2, this.textLength + bytes) / 8) * 8),
-    );
+    const grown = Buffer.from(this.pool.take(roundUp(Math.max(this.text.length * 2, this.textLength + bytes))));
     this.text.copy(grown, 0, 0, this.textLength);
     this.pool.give(this.text.buffer as ArrayBuffer);
     this.text = grown;
   }
+}
+
+/** Any buffer may be one of doubles the next time. */
+function roundUp(bytes: number): number {
+  return Math.ceil(bytes / BYTES_EACH) * BYTES_EACH;
 }
