@@ -21,12 +21,14 @@ interface RowCount {
   readonly refused: number;
 }
 
-const FLUSH_EVERY_MS = 250;
+/** A flush costs some milliseconds of CPU, however little it brings. */
+const FLUSH_EVERY_MS = 400;
 /** Rows in memory, on their way or waiting; more are dropped and counted, so that logging never slows serving. */
 const MAX_ROWS = 100_000;
 /** Of these, rows of refused requests: they cost a caller nothing to send, and must not crowd out what was answered. */
 const MAX_REFUSED_ROWS = 10_000;
-const FLUSH_ROWS = 4_096;
+/** Of one generation: some thousand rows. */
+const FLUSH_BYTES = 2_097_152;
 /** Batches that the thread may have at once: beyond, rows gather here. */
 const MAX_IN_FLIGHT = 4;
 /** A thread that died is started again after so long, doubled for each death without a written batch between. */
@@ -48,7 +50,6 @@ export class PredictionLog implements PredictionSink {
   /** Staged or in flight; the second: of refused requests. */
   private heldRows = 0;
   private heldRefused = 0;
-  private stagedRows = 0;
   private readonly inFlight = new Map<number, RowCount>();
   private readonly pool = new BufferPool();
   private sequence = 0;
@@ -76,9 +77,8 @@ export class PredictionLog implements PredictionSink {
     stage.add(request);
     this.heldRows += rows;
     this.heldRefused += refused;
-    this.stagedRows += rows;
     this.rows += rows;
-    if (this.stagedRows >= FLUSH_ROWS) this.flush();
+    if (stage.bytes >= FLUSH_BYTES) this.flush();
   }
 
   /** Everything that was added is in the store, or in the outbox where the store does not answer. */
@@ -122,7 +122,6 @@ export class PredictionLog implements PredictionSink {
   private takeStages(): PredictionStage[] {
     const stages = [...this.stages.values()];
     this.stages.clear();
-    this.stagedRows = 0;
     return stages;
   }
 

@@ -11,6 +11,8 @@ import type { ServedModel } from './served-model';
 const MISSING = MISSING_INT64;
 const { HEAD, FIRST_INPUT, SCORE, PAIRED_SCORE, ROWS, EVENT_MS, RECEIVED_MS, ARM, RELEASE, STATUS } = RECORD;
 const { PAIRED_RELEASE, LATENCY_US, ID_BYTES, KEY_BYTES, TRACE_BYTES, NO_TEXT, SAME_AS_ID } = RECORD;
+/** The next batch may be a little larger than the last. */
+const SPARE = 1.125;
 const BYTES_EACH = Float64Array.BYTES_PER_ELEMENT;
 
 /** Distinct texts in the order that they came in. */
@@ -78,10 +80,15 @@ export class PredictionStage {
     if (isRefused(request)) this.refused += rows;
   }
 
+  /** Of its numbers. */
+  get bytes(): number {
+    return this.numbersLength * BYTES_EACH;
+  }
+
   /** The stage is not to be used after it: its memory goes with the batch. */
   take(sequence: number): PredictionBatch {
-    this.layout.numbersBytes = this.numbersLength * BYTES_EACH;
-    this.layout.textBytes = roundUp(this.textLength);
+    this.layout.numbersBytes = roundUp(this.bytes * SPARE);
+    this.layout.textBytes = roundUp(this.textLength * SPARE);
     return {
       model: this.served.route.model,
       sequence,
