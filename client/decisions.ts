@@ -22,7 +22,7 @@ import {
 import { type Workflow, WorkflowNotFoundError } from '@temporalio/common';
 import { WithStartWorkflowOperation } from '@temporalio/client';
 import { type ClientPorts, DEFAULT_KEY } from './client-ports';
-import { newestRun } from './run-list';
+import { isDeployable, newestRun } from './run-list';
 import { runStatus } from './runs';
 import { signApproval, signCommand } from './signed-documents';
 
@@ -109,9 +109,20 @@ export async function cancelRun(
   return handle.executeUpdate<Receipt, [Envelope]>(cancelRunUpdate, { args: [envelope], updateId: nonce });
 }
 
+/** A command to a misspelt model would otherwise start a deployment that waits for ever. With the store away the name is taken as it is. */
+async function requireDeployable({ config, store }: ClientPorts, model: ModelName): Promise<void> {
+  try {
+    if (await isDeployable(store, model)) return;
+  } catch (error) {
+    if (error instanceof SlipwayError && error.code === 'STORE_UNAVAILABLE') return;
+    throw error;
+  }
+  throw new SlipwayError('NOT_FOUND', `model ${model} has no release in workspace ${config.workspace}`);
+}
+
 /**
  * A signed operator command to the model's deployment, which is started where it does not run: it rebuilds itself from the store,
- * so that a rollback works after Temporal lost everything.
+ * so that a rollback works after Temporal lost everything. Throws NOT_FOUND where the store knows no release or route of the model.
  */
 export async function commandDeployment(
   ports: ClientPorts,
@@ -120,6 +131,7 @@ export async function commandDeployment(
   args: Readonly<Record<string, unknown>>,
   key = DEFAULT_KEY,
 ): Promise<Receipt> {
+  await requireDeployable(ports, model);
   const { envelope, nonce } = signCommand(await ports.signer(key), {
     workspace: ports.config.workspace,
     action,

@@ -94,9 +94,8 @@ async function call(url: string, body?: unknown): Promise<unknown> {
   try {
     response = await fetch(url, { ...request, signal: AbortSignal.timeout(TIMEOUT_MS) });
   } catch (error) {
-    throw new SlipwayError('MODEL_NOT_READY', `no gateway answers at ${url}; \`slipway up\` starts one`, {
-      cause: error,
-    });
+    const why = error instanceof Error && error.name === 'TimeoutError' ? ` within ${TIMEOUT_MS / 1000} s` : '';
+    throw new SlipwayError('GATEWAY_UNAVAILABLE', `no gateway answers at ${url}${why}`, { cause: error });
   }
   const answer: unknown = await response.json().catch(() => ({}));
   if (response.ok) return answer;

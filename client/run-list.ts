@@ -44,6 +44,15 @@ export async function listModels(store: ObjectStore): Promise<ModelName[]> {
   return [...found].sort();
 }
 
+/** Whether anything of the model was ever registered or routed, so that a deployment of it has something to serve. */
+export async function isDeployable(store: ObjectStore, model: ModelName): Promise<boolean> {
+  if (!parseModelName(model)) return false;
+  const found = await Promise.all(
+    [keys.releases(model), keys.routes(model)].map((prefix) => store.list(prefix, { limit: 1 })),
+  );
+  return found.some((some) => some.length > 0);
+}
+
 /** Newest run of a model. Throws NOT_FOUND. */
 export async function newestRun(store: ObjectStore, model: ModelName): Promise<ListedRun> {
   const newest = (await listRuns(store, model))[0];

@@ -135,10 +135,14 @@ export async function waitForRun(ports: ClientPorts, model: ModelName, run: stri
     return (await ports.temporal.workflow.getHandle(workflowIds.lifecycle(model, run)).result()) as RunResult;
   } catch (error) {
     if (error instanceof WorkflowFailedError) return resultOfFailure(error, model, run);
-    if (error instanceof WorkflowNotFoundError)
-      throw new SlipwayError('NOT_FOUND', `no run ${run} of ${model}`, { cause: error });
+    if (error instanceof WorkflowNotFoundError) throw noSuchRun(model, run, error);
     throw error;
   }
+}
+
+function noSuchRun(model: ModelName, run: string, cause: unknown): SlipwayError {
+  const advice = `\`slipway status ${model}\` lists the runs of this model.`;
+  return new SlipwayError('NOT_FOUND', `no run ${run} of ${model}`, { cause, advice });
 }
 
 /** The lifecycle fails with its result as the failure's details. */
@@ -164,8 +168,7 @@ export async function runStatus(ports: ClientPorts, model: ModelName, run: strin
       .getHandle(workflowIds.lifecycle(model, run))
       .query<LifecycleStatus>(statusQuery);
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError)
-      throw new SlipwayError('NOT_FOUND', `no run ${run} of ${model}`, { cause: error });
+    if (error instanceof WorkflowNotFoundError) throw noSuchRun(model, run, error);
     throw error;
   }
 }

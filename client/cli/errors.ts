@@ -13,13 +13,17 @@ export interface ShownError {
 /** gRPC codes UNAVAILABLE, DEADLINE_EXCEEDED and CANCELLED by our own deadline. */
 const UNREACHABLE = new Set([14, 4, 1]);
 
-/** Finds the catalogue code in what was thrown: ours, Temporal's failures (whose type is a code), or the connection's. */
-export function describeError(error: unknown): ShownError {
-  const { code, message } = classify(error);
-  return { code, message, advice: ERRORS[code].advice, exit: ERRORS[code].exit };
+/**
+ * Finds the catalogue code in what was thrown: ours, Temporal's failures (whose type is a code), or the connection's, which is told with
+ * `temporalAddress` where that is known.
+ */
+export function describeError(error: unknown, temporalAddress?: string): ShownError {
+  const { code, message } = classify(error, temporalAddress);
+  const advice = error instanceof SlipwayError ? error.advice : ERRORS[code].advice;
+  return { code, message, advice, exit: ERRORS[code].exit };
 }
 
-function classify(error: unknown): { code: ErrorCode; message: string } {
+function classify(error: unknown, temporalAddress: string | undefined): { code: ErrorCode; message: string } {
   if (error instanceof SlipwayError) return { code: error.code, message: error.message };
   if (isNamed<WorkflowNotFoundError>(error, 'WorkflowNotFoundError'))
     return { code: 'NOT_FOUND', message: `no workflow ${error.workflowId}` };
@@ -30,7 +34,8 @@ function classify(error: unknown): { code: ErrorCode; message: string } {
       message: `Temporal has no namespace ${namespace}: it is another server, or \`slipway up\` never made the workspace there (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, SLIPWAY_WORKSPACE)`,
     };
   const unreachable = findUnreachable(error);
-  if (unreachable !== undefined) return { code: 'TEMPORAL_UNAVAILABLE', message: unreachable };
+  if (unreachable !== undefined)
+    return { code: 'TEMPORAL_UNAVAILABLE', message: sayUnreachable(unreachable, temporalAddress) };
   const failure = findCoded(error);
   if (failure) return failure;
   return { code: 'INTERNAL', message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
@@ -54,6 +59,14 @@ function findUnreachable(error: unknown): string | undefined {
   const { code, details } = error as { code?: unknown; details?: unknown };
   if (typeof details === 'string' && UNREACHABLE.has(Number(code))) return details || error.message;
   return findUnreachable(error.cause);
+}
+
+/** The client's own text for a connection that was never made is several sentences, the last of them empty. */
+function sayUnreachable(details: string, address: string | undefined): string {
+  const at = address === undefined ? '' : ` at ${address}`;
+  if (/no connection established|ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|name resolution failed/i.test(details))
+    return `no Temporal server answers${at}`;
+  return `the Temporal server${at} does not answer: ${details.split('\n')[0]!.trim()}`;
 }
 
 /** Failures come wrapped (WorkflowFailedError, ActivityFailure, ApplicationFailure): the innermost code says most. */

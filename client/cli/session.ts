@@ -35,9 +35,11 @@ export function action<Args extends unknown[]>(
     const options = command.optsWithGlobals<GlobalOptions>();
     const output = processOutput();
     let client: SlipwayClient | undefined;
+    let temporalAddress: string | undefined;
     try {
       const env = environment(options);
       const config = parseConfig(env);
+      temporalAddress = config.temporal.address;
       const session: Session = {
         config,
         env,
@@ -52,15 +54,15 @@ export function action<Args extends unknown[]>(
       };
       await run(session, ...args);
     } catch (error) {
-      reportError(error, output, options.json === true);
+      reportError(error, output, options.json === true, temporalAddress);
     } finally {
       await client?.close();
     }
   };
 }
 
-export function reportError(error: unknown, output: Output, json: boolean): void {
-  const shown = describeError(error);
+export function reportError(error: unknown, output: Output, json: boolean, temporalAddress?: string): void {
+  const shown = describeError(error, temporalAddress);
   if (json) output.line(JSON.stringify({ error: shown }, null, 2));
   else {
     output.note(`${shown.code}: ${shown.message}`);

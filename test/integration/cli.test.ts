@@ -1,7 +1,7 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { ELEMENT, GraphBuilder } from '../../infra/onnx/graph-builder';
 import { nodeEntry } from '../../infra/process/node-entry';
 
@@ -93,13 +93,39 @@ describe('the program', () => {
     });
   });
 
+  it.each([['status'], ['rollback'], ['deployment', 'freeze']])(
+    'finds no model of that name for %j, also while Temporal is away',
+    async (...command) => {
+      const ended = await slipway(...command.flat(), 'you/nope');
+      expect([ended.code, ended.stderr.split(':')[0]]).toEqual([7, 'NOT_FOUND']);
+    },
+  );
+
+  it('says of a file that is not there what to check', async () => {
+    const ended = await slipway('run', 'nofile.yaml');
+    expect(ended.code).toBe(7);
+    expect(ended.stderr).toMatch(/^NOT_FOUND: there is no file nofile\.yaml\nnext: Check the path/);
+  });
+
+  it('says where it looked for a gateway, and how to start one', async () => {
+    const ended = await slipway('predict', 'a/b', '--input', '{}', '--gateway', 'http://127.0.0.1:1');
+    expect(ended.code).toBe(6);
+    expect(ended.stderr).toMatch(/^GATEWAY_UNAVAILABLE: no gateway answers at http:\/\/127\.0\.0\.1:1\/.*\nnext: .*up/);
+  });
+
   it('says that Temporal does not answer, and exits with 6', async () => {
+    const manifest = join(folder, 'state/dev/store/releases/a/b/000000000001/manifest.json');
+    mkdirSync(dirname(manifest), { recursive: true });
+    writeFileSync(manifest, '{}');
     const ended = await slipway('rollback', 'a/b');
     expect(ended.stderr).toContain('next:');
     expect([ended.code, ended.stderr.split(':')[0]]).toEqual([2, 'CONFIG_INVALID']); // no key yet
     await slipway('keys', 'create', 'developer', '--person', 'person:dev', '--role', 'operator');
     const signed = await slipway('rollback', 'a/b');
-    expect([signed.code, signed.stderr.split(':')[0]]).toEqual([6, 'TEMPORAL_UNAVAILABLE']);
+    expect([signed.code, signed.stderr.split('\n')[0]]).toEqual([
+      6,
+      'TEMPORAL_UNAVAILABLE: no Temporal server answers at 127.0.0.1:1',
+    ]);
   });
 
   it('loads neither Temporal, DuckDB, ONNX Runtime nor the AWS client before a command needs it', () => {

@@ -106,6 +106,12 @@ export const ERRORS = {
   TOOL_MISSING: kind(500, 6, false, 'Install what the message names; `slipway doctor` checks again.'),
   NOT_FOUND: kind(404, 7, false, 'Check the name; `slipway status` lists what exists.'),
   MODEL_UNKNOWN: kind(404, 7, false, 'Check the name; GET /v2/repository/index lists the models that are served.'),
+  GATEWAY_UNAVAILABLE: kind(
+    503,
+    6,
+    true,
+    'No gateway answers there: start one with `slipway up` or `slipway gateway`, or name another with --gateway.',
+  ),
   MODEL_TOO_LARGE: kind(
     507,
     6,
@@ -159,14 +165,17 @@ export class SlipwayError extends Error {
   override readonly name = 'SlipwayError';
   /** When another try is worthwhile; null where nobody can say. */
   readonly retryAfterMs: number | null;
+  /** What to do next: that of the catalogue, where the thrower knows nothing better. It does not travel through Temporal. */
+  readonly advice: string;
 
   constructor(
     readonly code: ErrorCode,
     message: string,
-    options?: { cause?: unknown; retryAfterMs?: number },
+    options?: { cause?: unknown; retryAfterMs?: number; advice?: string },
   ) {
     super(message, options);
     this.retryAfterMs = options?.retryAfterMs ?? null;
+    this.advice = options?.advice ?? ERRORS[code].advice;
   }
 
   get kind(): ErrorKind {

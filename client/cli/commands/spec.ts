@@ -42,6 +42,14 @@ export async function readSpecText(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw new SlipwayError('NOT_FOUND', `spec ${file} cannot be read: ${(error as Error).message}`);
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new SlipwayError(
+      'NOT_FOUND',
+      missing ? `there is no file ${file}` : `${file} cannot be read: ${(error as Error).message}`,
+      {
+        cause: error,
+        advice: 'Check the path of the spec; `slipway init --model <project/model>` writes a new model.yaml.',
+      },
+    );
   }
 }

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import type { ModelName } from '../../../workflows/domain/names';
 import type { DeploymentStatus } from '../../../workflows/deployment.messages';
-import type { ListedRun } from '../../run-list';
+import { isDeployable, type ListedRun } from '../../run-list';
 import type { SlipwayClient } from '../../slipway-client';
 import { describeError } from '../errors';
 import { withExample } from '../examples';
@@ -77,9 +77,11 @@ async function deploymentOf(
 }
 
 async function statusOfModel(session: Session, client: SlipwayClient, model: ModelName): Promise<void> {
-  const [deployment, runs] = await Promise.all([client.deploymentStatus(model), client.listRuns(model)]);
-  if (!deployment && runs.length === 0)
+  const runs = await client.listRuns(model);
+  // The store says what exists, also while Temporal is away.
+  if (runs.length === 0 && !(await isDeployable(client.store, model)))
     throw new SlipwayError('NOT_FOUND', `no model ${model} in workspace ${client.config.workspace}`);
+  const deployment = await client.deploymentStatus(model);
   const shown = runs.slice(0, RUNS_SHOWN);
   session.result({ deployment, runs: shown }, [
     `${model}  serves ${serving(deployment)}${deployment?.champion ? `  ${shortDigest(deployment.champion.digest)}` : ''}`,

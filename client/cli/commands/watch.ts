@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { RunResult } from '../../../workflows/domain/run';
 import type { SlipwayClient } from '../../slipway-client';
+import { describeError } from '../errors';
 import { withExample } from '../examples';
 import { followRun } from '../follow-run';
 import type { Output } from '../output';
@@ -70,7 +71,7 @@ async function frame(client: SlipwayClient, model: string, run: string, columns:
     return [
       `${model}  run ${run}`,
       '',
-      `waiting for an answer: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`,
+      `waiting for an answer: ${describeError(error, client.config.temporal.address).message.split('\n')[0]}`,
     ];
   }
 }

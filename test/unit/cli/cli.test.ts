@@ -80,6 +80,22 @@ describe('an error', () => {
     });
   });
 
+  it('can say better than its code what to do next', () => {
+    const error = new SlipwayError('NOT_FOUND', 'there is no file x', { advice: 'Check the path.' });
+    expect(describeError(error)).toMatchObject({ advice: 'Check the path.', exit: 7 });
+  });
+
+  it.each([
+    [
+      'No connection established. Last error: Error: connect ECONNREFUSED 127.0.0.1:7233. Resolution note: ',
+      'no Temporal server answers at 127.0.0.1:7233',
+    ],
+    ['Deadline exceeded', 'the Temporal server at 127.0.0.1:7233 does not answer: Deadline exceeded'],
+  ])('of a connection that said "%s" is one sentence with the address', (details, message) => {
+    const error = new Error('query failed', { cause: Object.assign(new Error('14'), { code: 14, details }) });
+    expect(describeError(error, '127.0.0.1:7233')).toMatchObject({ code: 'TEMPORAL_UNAVAILABLE', message, exit: 6 });
+  });
+
   it('of a Temporal server without our namespace says which setting names another', () => {
     const error = new Error('query failed', { cause: new NamespaceNotFoundError('slipway-dev') });
     expect(describeError(error)).toMatchObject({
