@@ -50,12 +50,14 @@ export async function prepareDecision(
   decision: ApprovalDocument['decision'],
   options: DecideOptions,
 ): Promise<PreparedDecision> {
+  // First, so that a mistyped key is told whatever the run does.
+  const signer = await ports.signer(options.key);
   const run = options.run ?? (await newestRun(ports.store, model)).request.run;
   const status = await runStatus(ports, model, run);
   if (!status.release || !status.evidence) {
     throw new SlipwayError('APPROVAL_LATE', `run ${run} is at ${status.stage} and waits for no approval`);
   }
-  const envelope = signApproval(await ports.signer(options.key), {
+  const envelope = signApproval(signer, {
     workspace: ports.config.workspace,
     decision,
     release: status.release,

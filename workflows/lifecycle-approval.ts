@@ -3,6 +3,7 @@ import { judgeQuorum, type Quorum } from './domain/approval';
 import type { Digest } from './domain/digest';
 import { sayInstant } from './domain/instants';
 import type { ReleaseRef } from './domain/release';
+import { counted } from './domain/wording';
 import type { LifecycleRun } from './lifecycle-run';
 import type { Receipt } from './lifecycle.messages';
 import type { Delivery } from './inbox';
@@ -24,7 +25,7 @@ export async function awaitApproval(run: LifecycleRun, release: ReleaseRef, evid
   run.candidate = { release, evidence, open: true, deadline: new Date(deadlineMs).toISOString() };
   const decided = (): boolean => judge(run).state !== 'waiting';
   if (!decided()) {
-    const summary = `Wait for ${approvalsRequired} approvals of release ${release.version}, until ${sayInstant(run.candidate.deadline)}`;
+    const summary = `Wait for ${counted(approvalsRequired, 'approval')} of release ${release.version}, until ${sayInstant(run.candidate.deadline)}`;
     await condition(decided, Math.max(1, deadlineMs - Date.now()), { summary });
     run.candidate = { ...run.candidate, open: false };
     await condition(() => !run.deciding);
@@ -33,7 +34,7 @@ export async function awaitApproval(run: LifecycleRun, release: ReleaseRef, evid
   const quorum = judge(run);
   if (quorum.state !== 'waiting') return quorum;
   await run.control.recordApprovalExpiry(
-    `Record that ${quorum.missing} of ${approvalsRequired} approvals did not come in time`,
+    `Record that ${quorum.missing} of ${counted(approvalsRequired, 'approval')} did not come in time`,
     {
       request: run.request,
       release,

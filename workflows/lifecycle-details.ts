@@ -2,6 +2,7 @@ import { shortDigest } from './domain/digest';
 import { sayInstant } from './domain/instants';
 import { type RunPlan, type RunRequest, type RunResult, type Stage, STAGES } from './domain/run';
 import type { GateResult } from './domain/verdict';
+import { counted } from './domain/wording';
 import type { LifecycleStatus } from './lifecycle.messages';
 
 /** Markdown for the Temporal UI: what the run does, why it waits, for whom, and what one can do. Lists, because its tables have no gaps. */
@@ -17,7 +18,7 @@ function headline(status: LifecycleStatus): string {
   const what = release ? `Release ${release.version} of ${model}` : model;
   if (stage === 'awaiting-approval') {
     const missing = missingApprovals(status);
-    return missing > 0 ? `${what} waits for ${count(missing, 'approval')}` : `${what} is approved`;
+    return missing > 0 ? `${what} waits for ${counted(missing, 'approval')}` : `${what} is approved`;
   }
   return stage === 'rolling-out' ? `${what} is being rolled out` : what;
 }
@@ -54,7 +55,7 @@ function describeApprovalWait(status: LifecycleStatus): string {
   );
   const until = approvalDeadline === null ? '' : `, until ${sayInstant(approvalDeadline)}`;
   return [
-    `**Waits for people: ${approvals.length} of ${approvalsRequired} approvals are in**${until}. Evidence \`${evidence === null ? '?' : shortDigest(evidence)}\`.`,
+    `**Waits for people: ${approvals.length} of ${counted(approvalsRequired, 'approval')} ${approvalsRequired === 1 ? 'is' : 'are'} in**${until}. Evidence \`${evidence === null ? '?' : shortDigest(evidence)}\`.`,
     ...(so.length === 0 ? [] : ['', ...so]),
     '',
     'Whoever has the role approver and did not start this run decides, with their own key:',
@@ -73,10 +74,6 @@ function describeGates(gates: readonly GateResult[]): string[] {
   if (gates.length === 0) return [];
   const lines = gates.map(({ gate, outcome, detail }) => `- **${outcome}** · ${gate}: ${detail}`);
   return [['### Gates', '', ...lines].join('\n')];
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
 /** One sentence on how a run ended. */

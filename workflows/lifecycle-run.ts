@@ -50,6 +50,7 @@ export class LifecycleRun {
 
   stage: Stage = 'admitting';
   detail = '';
+  ended: NonNullable<LifecycleStatus['ended']> | null = null;
   plan: RunPlan | null = null;
   gates: readonly GateResult[] = [];
   candidate: Candidate | null = null;
@@ -116,6 +117,7 @@ export class LifecycleRun {
       run: this.request.run,
       stage: this.stage,
       detail: this.detail,
+      ended: this.ended,
       release: this.release,
       evidence: this.candidate?.evidence ?? null,
       gates: this.gates,

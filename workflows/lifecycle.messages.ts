@@ -3,7 +3,7 @@ import type { ErrorCode } from './domain/errors';
 import type { ReleaseRef } from './domain/release';
 import type { Digest } from './domain/digest';
 import type { RolloutEnded } from './domain/rollout';
-import type { RunRequest, RunResult, Stage } from './domain/run';
+import type { RunOutcome, RunRequest, RunResult, Stage } from './domain/run';
 import type { GateResult } from './domain/verdict';
 import type { RecordedApproval } from './domain/approval';
 
@@ -54,6 +54,8 @@ export interface LifecycleStatus {
   readonly run: string;
   readonly stage: Stage;
   readonly detail: string;
+  /** How it ended, and the last stage that it came to; null while it runs. Absent in what an older worker answers. */
+  readonly ended?: { readonly outcome: RunOutcome; readonly stage: Stage } | null;
   readonly release: ReleaseRef | null;
   /** What an approval must name. */
   readonly evidence: Digest | null;

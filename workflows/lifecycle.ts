@@ -23,6 +23,7 @@ import type {
   RunResult,
   TrainResult,
 } from './domain/run';
+import { counted } from './domain/wording';
 import { reportFailure, rethrowDefects } from './failures';
 import { awaitApproval, type ApprovalEnd } from './lifecycle-approval';
 import { describeResult } from './lifecycle-details';
@@ -162,7 +163,7 @@ async function waitForApproval(
   const wanted =
     plan.approvalsRequired === 0
       ? 'needs no approval in this workspace'
-      : `waits for ${plan.approvalsRequired} approvals`;
+      : `waits for ${counted(plan.approvalsRequired, 'approval')}`;
   run.enter('awaiting-approval', `Release ${release.version} ${wanted}.`);
   return awaitApproval(run, release, judged.evidence);
 }
@@ -172,7 +173,7 @@ function endUnapproved(release: ReleaseRef, approval: Exclude<ApprovalEnd, { sta
     return end('rejected', `${approval.by} rejected release ${release.version}`, 'RELEASE_UNAPPROVED');
   return end(
     'expired',
-    `${approval.missing} approvals of release ${release.version} did not come in time`,
+    `${counted(approval.missing, 'approval')} of release ${release.version} did not come in time`,
     'RELEASE_UNAPPROVED',
   );
 }
@@ -263,6 +264,7 @@ async function finish(run: LifecycleRun, ended: Ended): Promise<LifecycleResult>
   };
   upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.verdict, result.outcome)]);
   run.close();
+  run.ended = { outcome: result.outcome, stage: run.stage };
   run.enter('finished', describeResult(result));
   await condition(() => run.inbox.idle && allHandlersFinished());
   if (result.outcome === 'failed' || result.outcome === 'refused')

@@ -11,6 +11,7 @@ import { registeredSearchAttributes } from '../../infra/temporal/search-attribut
 import { findPortHolder, identify, isAlive } from '../../infra/workspace/process-table';
 import { readStackState } from '../../infra/workspace/stack-state';
 import { SEARCH_ATTRIBUTES } from '../../workflows/domain/names';
+import { counted } from '../../workflows/domain/wording';
 import { describeError } from './errors';
 
 export interface Check {
@@ -179,7 +180,7 @@ async function checkTrust(config: SlipwayConfig): Promise<Omit<Check, 'name'>> {
     };
   }
   return ok(
-    `${policy.keys.length} keys, at least ${policy.minApprovals} approvals, ${policy.production ? 'production' : 'not for production'}`,
+    `${counted(policy.keys.length, 'key')}, at least ${counted(policy.minApprovals, 'approval')}, ${policy.production ? 'production' : 'not for production'}`,
   );
 }
 
@@ -195,5 +196,5 @@ async function checkKeys(config: SlipwayConfig): Promise<Omit<Check, 'name'>> {
       advice: `chmod 600 ${join(config.keyFolder, '*.key.json')}`,
     };
   await Promise.all(files.map((name) => loadKey(config.keyFolder, name.slice(0, -'.key.json'.length))));
-  return ok(`${files.length} private keys, readable by their owner only`);
+  return ok(`${counted(files.length, 'private key')}, readable by their owner only`);
 }

@@ -2,12 +2,13 @@ import type { ModelName } from '../../workflows/domain/names';
 import type { RunResult } from '../../workflows/domain/run';
 import type { SlipwayClient } from '../slipway-client';
 import { describeError } from './errors';
+import { drawDecision } from './run-picture';
 
 const POLL_MS = 1000;
 /** A run was started and its workflow is not seen yet, or Temporal is away for a while: CI waits on. */
 const PATIENCE_MS = 10 * 60_000;
 
-/** Tells each new line of the run's story, and returns its result. Bridges a Temporal that is away for up to ten minutes. */
+/** Tells each new line of the run's story, what a wait for approval waits for, and returns its result. Bridges a Temporal that is away for up to ten minutes. */
 export async function followRun(
   client: SlipwayClient,
   model: ModelName,
@@ -18,6 +19,7 @@ export async function followRun(
   let done = false;
   const result = ended.finally(() => (done = true));
   let toldUntil = '';
+  let saidWhoDecides = false;
   while (!done) {
     await Promise.race([result.catch(() => undefined), pause(POLL_MS)]);
     const status = await client.runStatus(model, run).catch(() => null);
@@ -26,6 +28,10 @@ export async function followRun(
       if (line <= toldUntil) continue;
       tell(line);
       toldUntil = line;
+    }
+    if (!saidWhoDecides && status?.stage === 'awaiting-approval' && status.approvalsRequired > 0) {
+      drawDecision(status, Date.now()).forEach(tell);
+      saidWhoDecides = true;
     }
   }
   return result;

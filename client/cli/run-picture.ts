@@ -1,5 +1,6 @@
-import { type Stage, STAGES } from '../../workflows/domain/run';
+import { STAGES } from '../../workflows/domain/run';
 import type { GateResult, Verdict } from '../../workflows/domain/verdict';
+import { counted } from '../../workflows/domain/wording';
 import type { DeploymentStatus } from '../../workflows/deployment.messages';
 import type { LifecycleStatus } from '../../workflows/lifecycle.messages';
 import { formatNumber } from './output';
@@ -19,10 +20,9 @@ export function drawRun({ run, deployment, nowMs }: RunPicture, columns: number)
   const lines = [
     `${run.model}  run ${run.run}`,
     '',
-    ...drawStages(run.stage, columns),
+    ...drawStages(run, columns),
     `  ${run.detail}`,
-    ...section('gates', run.gates.map(drawGate)),
-    ...section('approvals', drawApprovals(run, nowMs)),
+    ...drawDecision(run, nowMs),
     ...section('rollout', drawRollout(run, deployment)),
     ...section(
       'story',
@@ -32,11 +32,18 @@ export function drawRun({ run, deployment, nowMs }: RunPicture, columns: number)
   return lines.map((line) => clip(line, columns));
 }
 
-/** `[x]` done, `[>]` now, `[ ]` to come; on as many lines as it takes. */
-function drawStages(current: Stage, columns: number): string[] {
-  const at = STAGES.indexOf(current);
+/** Gates, approvals and what to type next: what somebody needs who is to decide. */
+export function drawDecision(run: LifecycleStatus, nowMs: number): string[] {
+  return [...section('gates', run.gates.map(drawGate)), ...section('approvals', drawApprovals(run, nowMs))];
+}
+
+/** `[x]` done, `[>]` now, `[!]` where it ended without a promotion, `[ ]` not come to; on as many lines as it takes. */
+function drawStages({ stage: current, ended }: LifecycleStatus, columns: number): string[] {
+  const stopped = ended && ended.outcome !== 'promoted' ? ended.stage : null;
+  const at = STAGES.indexOf(stopped ?? current);
+  const here = stopped === null ? '>' : '!';
   const boxes = STAGES.filter((stage) => stage !== 'finished').map(
-    (stage, index) => `[${index < at ? 'x' : index === at ? '>' : ' '}] ${stage}`,
+    (stage, index) => `[${index < at ? 'x' : index === at ? here : ' '}] ${stage}`,
   );
   const lines: string[] = [];
   for (const box of boxes) {
@@ -57,7 +64,9 @@ function drawApprovals(run: LifecycleStatus, nowMs: number): string[] {
   const given = run.approvals.map((approval) => `${approval.decision} by ${approval.person} at ${approval.at}`);
   const waits =
     run.stage === 'awaiting-approval'
-      ? [`${run.approvals.length} of ${run.approvalsRequired}; ${drawTimeLeft(run.approvalDeadline, nowMs)}`]
+      ? [
+          `${run.approvals.length} of ${counted(run.approvalsRequired, 'approval')}; ${drawTimeLeft(run.approvalDeadline, nowMs)}`,
+        ]
       : [];
   const next =
     run.stage === 'awaiting-approval' ? [`next: slipway approve ${run.model} --run ${run.run} --key <key>`] : [];

@@ -74,6 +74,7 @@ export async function loadKey(folder: string, name: string): Promise<PrivateKey>
       throw new SlipwayError(
         'CONFIG_INVALID',
         `there is no private key ${name} in ${folder}; \`slipway up\` makes the keys of a development workspace in the folder that it is started from (or SLIPWAY_STATE), \`slipway keys create ${name}\` makes another`,
+        { advice: 'Give --key one of the names that `slipway keys list` shows, or set SLIPWAY_KEYS to their folder.' },
       );
     const reason = error instanceof SyntaxError ? 'it is not JSON' : (error as Error).message;
     throw new SlipwayError('CONFIG_INVALID', `key file ${path} cannot be read: ${reason}`);

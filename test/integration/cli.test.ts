@@ -128,6 +128,17 @@ describe('the program', () => {
     ]);
   });
 
+  it('lists the names that --key takes, and says so where another was given', async () => {
+    const created = await slipway('keys', 'create', 'eva', '--person', 'person:eva', '--role', 'approver', '--json');
+    const { trust } = JSON.parse(created.stdout) as { trust: { keyId: string } };
+    const policy = { workspace: 'dev', keys: [trust], minApprovals: 0, production: false };
+    writeFileSync(join(folder, 'state/dev/trust.json'), JSON.stringify(policy));
+    const listed = await slipway('keys', 'list');
+    expect(listed.stdout).toMatch(new RegExp(`^eva +${trust.keyId} +person:eva`, 'm'));
+    const wrong = await slipway('approve', 'a/b', '--run', 'r-0123456789-1', '--key', 'eve');
+    expect(wrong.stderr).toMatch(/^CONFIG_INVALID: there is no private key eve .*\nnext: .*slipway keys list/);
+  });
+
   it('loads neither Temporal, DuckDB, ONNX Runtime nor the AWS client before a command needs it', () => {
     const program = JSON.stringify(resolve(__dirname, '../../client/cli/program.ts'));
     const code = `require(${program}).buildProgram(); console.log(Object.keys(require.cache).join('\\n'))`;

@@ -124,7 +124,7 @@ describe('lifecycle', () => {
     const result = (await handle.result()) as RunResult;
     expect(result).toMatchObject({
       outcome: 'expired',
-      detail: '1 approvals of release 1 did not come in time',
+      detail: '1 approval of release 1 did not come in time',
       version: 1,
     });
     expect(world.calls.filter((call) => call === 'recordApprovalExpiry')).toHaveLength(1);
@@ -230,13 +230,17 @@ describe('lifecycle', () => {
   it('registers nothing when a gate is against it', async () => {
     const world = bench.world();
     world.script.gatesPass = false;
-    const { handle } = await startRun(world);
+    const { handle, request } = await startRun(world);
     expect((await handle.result()) as RunResult).toMatchObject({
       outcome: 'gates-failed',
       code: 'GATES_FAILED',
       version: null,
     });
     expect(world.calls).not.toContain('registerRelease');
+    expect(await bench.lifecycleStatus(request)).toMatchObject({
+      stage: 'finished',
+      ended: { outcome: 'gates-failed', stage: 'judging' },
+    });
   });
 
   it('fails with the code of what went wrong, after that was recorded', async () => {

@@ -75,7 +75,12 @@ export const ERRORS = {
     false,
     'The approval names another release or evidence; approve what `slipway status` shows.',
   ),
-  APPROVAL_LATE: kind(409, 4, false, 'The run no longer waits for approval; start a new one.'),
+  APPROVAL_LATE: kind(
+    409,
+    4,
+    false,
+    'The run waits for no decision now; `slipway status <model>` says what became of it.',
+  ),
   RELEASE_TAMPERED: kind(
     500,
     4,

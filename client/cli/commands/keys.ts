@@ -1,5 +1,6 @@
+import { readdir } from 'node:fs/promises';
 import { InvalidArgumentError, type Command } from 'commander';
-import { generateKey, loadSigner, saveKey, trustedKey } from '../../../infra/signing/keys';
+import { generateKey, loadKey, loadSigner, saveKey, trustedKey } from '../../../infra/signing/keys';
 import { loadPolicy } from '../../../infra/signing/trust';
 import { parseDuration } from '../../../infra/spec/units';
 import { ARM_HEADER, LONGEST_ARM_PERMIT_MS } from '../../../workflows/domain/arm-permit';
@@ -11,6 +12,8 @@ import { signArmPermit } from '../../signed-documents';
 import { withExample } from '../examples';
 import { formatTable } from '../output';
 import { action, type Session } from '../session';
+
+const KEY_FILE_ENDING = '.key.json';
 
 interface CreateOptions {
   readonly person: string;
@@ -40,13 +43,33 @@ export function addKeys(program: Command): void {
 
 async function list(session: Session): Promise<void> {
   const policy = await loadPolicy(session.config.trustFile);
-  const rows = policy.keys.map((key) => [
+  const names = await namesOfPrivateKeys(session.config.keyFolder);
+  const keys = policy.keys.map((key) => ({ ...key, name: names.get(key.keyId) ?? null }));
+  const rows = keys.map((key) => [
+    key.name ?? '-',
     key.keyId,
     key.person,
     key.roles.map((grant) => `${grant.role}@${grant.project}`).join(' '),
     key.revoked ? `${key.revoked.reason} ${key.revoked.at}` : (key.expiresAt ?? 'valid'),
   ]);
-  session.result(policy, formatTable(['KEY', 'PERSON', 'ROLES', 'STANDING'], rows));
+  session.result({ ...policy, keys }, [
+    ...formatTable(['NAME', 'KEY', 'PERSON', 'ROLES', 'STANDING'], rows),
+    '',
+    `NAME is what --key takes: the private keys in ${session.config.keyFolder}`,
+  ]);
+}
+
+/** By key id. A file that is no key has no name here; `slipway doctor` says what is wrong with it. */
+async function namesOfPrivateKeys(folder: string): Promise<ReadonlyMap<string, string>> {
+  const files = (await readdir(folder).catch(() => [])).filter((file) => file.endsWith(KEY_FILE_ENDING));
+  const named = await Promise.all(
+    files.map(async (file) => {
+      const name = file.slice(0, -KEY_FILE_ENDING.length);
+      const key = await loadKey(folder, name).catch(() => null);
+      return key === null ? [] : [[key.keyId, name] as const];
+    }),
+  );
+  return new Map(named.flat());
 }
 
 /** Trust is granted by who keeps the trust file, never by this command. */

@@ -7,7 +7,7 @@ import type { SlipwayClient } from '../../slipway-client';
 import { describeError } from '../errors';
 import { withExample } from '../examples';
 import { formatTable, shortDigest } from '../output';
-import { drawRun, drawVerdict } from '../run-picture';
+import { drawDecision, drawRun, drawVerdict } from '../run-picture';
 import { action, type Session } from '../session';
 
 const RUNS_SHOWN = 10;
@@ -99,7 +99,20 @@ async function statusOfModel(session: Session, client: SlipwayClient, model: Mod
         outcomeOf(run),
       ]),
     ),
+    ...(await whatWaits(client, runs)),
   ]);
+}
+
+/** A run that waits for people says so here too, with what to type; it needs Temporal, which the table does not. */
+async function whatWaits(client: SlipwayClient, runs: readonly ListedRun[]): Promise<string[]> {
+  const open = runs.filter(({ result }) => result === null).slice(0, RUNS_SHOWN);
+  const lines = await Promise.all(
+    open.map(async ({ request }) => {
+      const run = await client.runStatus(request.model, request.run).catch(() => null);
+      return run?.stage === 'awaiting-approval' ? ['', `run ${run.run} waits`, ...drawDecision(run, Date.now())] : [];
+    }),
+  );
+  return lines.flat();
 }
 
 async function statusOfRun(session: Session, client: SlipwayClient, model: ModelName, run: string): Promise<void> {

@@ -5,7 +5,7 @@ import { describeError } from '../../../client/cli/errors';
 import { exitOfRun } from '../../../client/cli/outcomes';
 import { formatNumber, formatTable } from '../../../client/cli/output';
 import { buildProgram } from '../../../client/cli/program';
-import { drawRun } from '../../../client/cli/run-picture';
+import { drawDecision, drawRun } from '../../../client/cli/run-picture';
 import { ApplicationFailure, NamespaceNotFoundError } from '@temporalio/common';
 import { RUN_OUTCOMES, type RunResult } from '../../../workflows/domain/run';
 import { SlipwayError } from '../../../workflows/domain/errors';
@@ -146,9 +146,31 @@ describe('the picture of a run', () => {
   it('says what was done, what it waits for, for how long, and what to type', () => {
     const lines = drawRun({ run, deployment: null, nowMs }, 200);
     expect(lines[2]).toContain('[x] registering  [>] awaiting-approval  [ ] rolling-out');
-    expect(lines).toContain('  1 of 2; 12 h left');
+    expect(lines).toContain('  1 of 2 approvals; 12 h left');
     expect(lines).toContain('  next: slipway approve flights/late --run r-0123456789-1 --key <key>');
     expect(lines.some((line) => line.includes('threshold auc: 0.6712 (bound 0.6)'))).toBe(true);
+  });
+
+  it('ticks what was done and marks where a run ended that was not promoted', () => {
+    const stages = (ended: NonNullable<LifecycleStatus['ended']>): string =>
+      drawRun({ run: { ...run, stage: 'finished', ended }, deployment: null, nowMs }, 200)[2]!;
+    expect(stages({ outcome: 'gates-failed', stage: 'judging' })).toBe(
+      '[x] admitting  [x] ingesting  [x] training  [x] evaluating  [!] judging  [ ] registering  [ ] awaiting-approval  [ ] rolling-out',
+    );
+    expect(stages({ outcome: 'promoted', stage: 'rolling-out' })).not.toMatch(/\[[ !>]\]/);
+  });
+
+  it('has what somebody needs who is to decide, by itself', () => {
+    expect(drawDecision(run, nowMs)).toEqual([
+      '',
+      'gates',
+      '  pass           threshold auc: 0.6712 (bound 0.6)',
+      '',
+      'approvals',
+      '  1 of 2 approvals; 12 h left',
+      '  approve by person:ana at 2024-01-01T00:00:00Z',
+      '  next: slipway approve flights/late --run r-0123456789-1 --key <key>',
+    ]);
   });
 
   it('shows the canary of this run, its weight and its verdicts', () => {

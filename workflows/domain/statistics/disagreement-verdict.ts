@@ -2,6 +2,7 @@ import type { DisagreementClaim } from '../disagreement-claim';
 import type { PairedCounts, PairedWindowRow } from '../observation';
 import type { DisagreementCheckSpec, Task } from '../spec';
 import type { Verdict } from '../verdict';
+import { counted } from '../wording';
 import { logMeanAbove, logMeanBelow, type Moments } from './bounded-mean';
 import { MIN_WHOLE_DAYS, boundMeanDay, halfWidth, type DayMean } from './day-means';
 import { growthToSettle, roundedUp } from './e-values';
@@ -140,7 +141,7 @@ function describeSeen(
   if (paired.total.keys === 0) return 'no request was scored by both arms';
   const overDays = days.length > 0 && !isGross && claim !== 'hours-seen' && claim !== 'not-gross';
   const { count, sum } = overDays ? claimed : momentsOf(paired.total);
-  const span = overDays ? plural(daysIn(days), 'whole day') : `the ${plural(hoursOf(paired), 'hour')} seen`;
+  const span = overDays ? counted(daysIn(days), 'whole day') : `the ${counted(hoursOf(paired), 'hour')} seen`;
   const seen = `mean difference ${rounded(sum / count)} over ${count} keys in ${span}`;
   return limit.name === 'gross' ? `${seen}, limit for hours ${limit.value}` : `${seen}, limit ${limit.value}`;
 }
@@ -148,10 +149,6 @@ function describeSeen(
 function hoursOf({ windows, untilMs }: PairedScores): number {
   const startMs = firstWindowMs(windows);
   return startMs === null || untilMs === null ? 0 : Math.max(1, Math.ceil((untilMs - startMs) / HOUR_MS));
-}
-
-function plural(count: number, unit: string): string {
-  return `${count} ${unit}${count === 1 ? '' : 's'}`;
 }
 
 function rounded(value: number): string {
@@ -184,12 +181,12 @@ function whatResolves(
 /** Days to come are taken to be like those seen. */
 function whatResolvesDays(spec: DisagreementCheckSpec, { days, meanDay }: Evidence): string {
   const count = days.length;
-  if (count < MIN_WHOLE_DAYS) return plural(MIN_WHOLE_DAYS - count, 'more whole day');
+  if (count < MIN_WHOLE_DAYS) return counted(MIN_WHOLE_DAYS - count, 'more whole day');
   const means = days.map(({ keys, sumAbsDifference }) => sumAbsDifference / keys);
   const variance = means.reduce((sum, mean) => sum + (mean - meanDay.mean!) ** 2, 0) / count;
   const gap = Math.abs(spec.max - meanDay.mean!);
   for (let more = 1; more <= 100; more += 1)
     if (halfWidth(count + more, variance * (count + more), spec.alpha * (1 - GROSS_SHARE)) < gap)
-      return `about ${plural(more, 'more whole day')}`;
+      return `about ${counted(more, 'more whole day')}`;
   return 'the mean is too near the limit: a longer step, or another limit';
 }
