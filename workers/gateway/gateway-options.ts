@@ -7,7 +7,7 @@ import type { FollowedTrust } from '../../infra/signing/follow-trust';
 import type { Logger } from '../../infra/telemetry/log';
 import type { Edge } from './edge/edge';
 import type { FleetMember } from './fleet/member';
-import type { RequestLimits } from './protocol';
+import type { RequestLimits } from './inference/protocol';
 
 /** What the gateway needs of the outside: the object store, and what makes its bytes believable. */
 export interface GatewayPorts {

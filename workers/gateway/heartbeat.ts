@@ -2,7 +2,7 @@ import type { AuditRef } from '../../workflows/domain/audit';
 import type { GatewayHeartbeat, ServedState } from '../../workflows/domain/gateway';
 import { keys } from '../../workflows/domain/keys';
 import type { ModelName } from '../../workflows/domain/names';
-import type { RouteFollower } from './route-follower';
+import type { RouteFollower } from './routes/route-follower';
 
 export interface HeartbeatOptions {
   readonly id: string;

@@ -8,17 +8,17 @@ import type { ModelName } from '../../workflows/domain/names';
 import type { ReleaseManifest, Signature } from '../../workflows/domain/release';
 import type { Route } from '../../workflows/domain/route';
 import { DEFAULT_SERVING } from '../../workflows/domain/serving';
-import { Breaker } from './breaker';
-import { Executor } from './executor';
+import { Breaker } from './routes/breaker';
+import { Executor } from './execution/executor';
 import { newIncarnation } from './identity';
-import { InferenceService } from './inference';
-import { InputPlan } from './input-plan';
+import { InferenceService } from './inference/inference';
+import { InputPlan } from './inference/input-plan';
 import { GatewayMetrics } from './metrics';
-import { Observations } from './observations';
-import { DEFAULT_LIMITS } from './protocol';
-import type { LoadedRelease } from './served-model';
-import { ServedModel } from './served-model';
-import { GatewayServer } from './server';
+import { Observations } from './records/observations';
+import { DEFAULT_LIMITS } from './inference/protocol';
+import type { LoadedRelease } from './routes/served-model';
+import { ServedModel } from './routes/served-model';
+import { GatewayServer } from './http/server';
 
 export interface LocalModelOptions {
   readonly onnxPath: string;

@@ -1,5 +1,5 @@
 import type { InputSignature, ReleaseManifest } from '../../workflows/domain/release';
-import type { LoadedRelease, ServedModel } from './served-model';
+import type { LoadedRelease, ServedModel } from './routes/served-model';
 
 /** Names of V2 extensions as Triton's clients know them. */
 export const SERVER_METADATA = {

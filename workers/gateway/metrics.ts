@@ -2,7 +2,7 @@ import type { Registry } from 'prom-client';
 import { Counter, Gauge } from 'prom-client';
 import type { ErrorCode } from '../../workflows/domain/errors';
 import type { ArmName } from '../../workflows/domain/route';
-import type { DecodedInputs } from './input-plan';
+import type { DecodedInputs } from './inference/input-plan';
 import { LatencyHistogram } from './latency-histogram';
 
 /** Model label of requests for models that the registry does not know: one series for all such names (invariant I11). */

@@ -1,9 +1,9 @@
 import { SlipwayError } from '../../workflows/domain/errors';
 import type { ModelName } from '../../workflows/domain/names';
 import type { Models } from './models';
-import { invalid, quote } from './protocol';
-import type { LoadedRelease } from './served-model';
-import { ServedModel } from './served-model';
+import { invalid, quote } from './inference/protocol';
+import type { LoadedRelease } from './routes/served-model';
+import { ServedModel } from './routes/served-model';
 
 /** Throws MODEL_UNKNOWN or MODEL_NOT_READY. */
 export function findModel(models: Pick<Models, 'served' | 'notReady'>, model: ModelName): ServedModel {

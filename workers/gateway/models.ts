@@ -1,8 +1,8 @@
 import type { ModelName } from '../../workflows/domain/names';
 import type { Admission } from './edge/admission';
 import type { FeatureLookup } from './http/feature-lookup';
-import type { InferenceService } from './inference';
-import type { ServedModel } from './served-model';
+import type { InferenceService } from './inference/inference';
+import type { ServedModel } from './routes/served-model';
 
 /** What a transport answers from, HTTP or gRPC: the models that are served now, and the way to their scores. */
 export interface Models {

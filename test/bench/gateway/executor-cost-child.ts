@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Signature } from '../../../workflows/domain/release';
-import { Executor } from '../../../workers/gateway/executor';
+import { Executor } from '../../../workers/gateway/execution/executor';
 import type { Row } from './workload';
 
 /**

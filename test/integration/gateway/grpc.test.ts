@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import type { Gateway } from '../../../workers/gateway/gateway';
 import type { GrpcServerOptions } from '../../../workers/gateway/grpc/grpc-server';
 import { GrpcServer } from '../../../workers/gateway/grpc/grpc-server';
-import { DEFAULT_LIMITS } from '../../../workers/gateway/protocol';
+import { DEFAULT_LIMITS } from '../../../workers/gateway/inference/protocol';
 import { InferenceClient, type Reply, scoresOf } from '../../support/inference-client';
 import { GatewayFixture, MODEL, ready, until } from './fixture';
 import { DISTANCE, inputSignature, linearModel, slowModel } from './models';

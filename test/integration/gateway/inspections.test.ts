@@ -5,7 +5,7 @@ import { ELEMENT, GraphBuilder } from '../../../infra/onnx/graph-builder';
 import { DEFAULT_MODEL_LIMITS } from '../../../infra/onnx/inspect-model';
 import { digestOf } from '../../../infra/object-store/digest';
 import { cacheFolder } from '../../../workers/gateway/identity';
-import { Inspections } from '../../../workers/gateway/inspections';
+import { Inspections } from '../../../workers/gateway/routes/inspections';
 import type { GatewayHeartbeat } from '../../../workflows/domain/gateway';
 import { keys } from '../../../workflows/domain/keys';
 import type { Signature } from '../../../workflows/domain/release';

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
-import { DEFAULT_LIMITS } from '../../../workers/gateway/protocol';
-import { GatewayServer } from '../../../workers/gateway/server';
+import { DEFAULT_LIMITS } from '../../../workers/gateway/inference/protocol';
+import { GatewayServer } from '../../../workers/gateway/http/server';
 
 /** Only the server: what comes too late never reaches a model. */
 const server = new GatewayServer({

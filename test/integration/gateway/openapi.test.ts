@@ -2,8 +2,8 @@ import Ajv2020 from 'ajv/dist/2020';
 import { gzipSync } from 'node:zlib';
 import { OPEN_API } from '../../../workers/gateway/http/openapi';
 import type { Gateway } from '../../../workers/gateway/gateway';
-import { DEFAULT_LIMITS } from '../../../workers/gateway/protocol';
-import { GatewayServer } from '../../../workers/gateway/server';
+import { DEFAULT_LIMITS } from '../../../workers/gateway/inference/protocol';
+import { GatewayServer } from '../../../workers/gateway/http/server';
 import { GatewayFixture, inferBody, MODEL, ready, until } from './fixture';
 import { DISTANCE, failingModel, linearModel, signatureWith, slowModel } from './models';
 

@@ -6,15 +6,15 @@ import { quoteText, withDuckDb, type DuckDb, type Row } from '../../../infra/dat
 import { PREDICTION_COLUMNS } from '../../../infra/predictions/schema';
 import { DEFAULT_SERVING } from '../../../workflows/domain/serving';
 import type { FeatureType } from '../../../workflows/domain/spec';
-import { Breaker } from '../../../workers/gateway/breaker';
-import { BufferPool } from '../../../workers/gateway/buffer-pool';
-import type { Column } from '../../../workers/gateway/conversion';
-import { MISSING_INT64 } from '../../../workers/gateway/conversion';
-import { PartEncoder, recordsByDay } from '../../../workers/gateway/prediction-part';
-import type { LoggedRequest } from '../../../workers/gateway/prediction-row';
-import { PredictionStage } from '../../../workers/gateway/prediction-stage';
-import type { LoadedRelease } from '../../../workers/gateway/served-model';
-import { ServedModel } from '../../../workers/gateway/served-model';
+import { Breaker } from '../../../workers/gateway/routes/breaker';
+import { BufferPool } from '../../../workers/gateway/records/buffer-pool';
+import type { Column } from '../../../workers/gateway/inference/conversion';
+import { MISSING_INT64 } from '../../../workers/gateway/inference/conversion';
+import { PartEncoder, recordsByDay } from '../../../workers/gateway/records/prediction-part';
+import type { LoggedRequest } from '../../../workers/gateway/records/prediction-row';
+import { PredictionStage } from '../../../workers/gateway/records/prediction-stage';
+import type { LoadedRelease } from '../../../workers/gateway/routes/served-model';
+import { ServedModel } from '../../../workers/gateway/routes/served-model';
 
 const DAY_MS = 86_400_000;
 const TYPES: readonly FeatureType[] = ['number', 'integer', 'category', 'boolean', 'timestamp'];

@@ -1,4 +1,4 @@
-import { DEFAULT_LIMITS } from '../../../workers/gateway/protocol';
+import { DEFAULT_LIMITS } from '../../../workers/gateway/inference/protocol';
 import type { Gateway } from '../../../workers/gateway/gateway';
 import { GatewayFixture, inferBody, MODEL, post, ready } from './fixture';
 import { linearModel } from './models';

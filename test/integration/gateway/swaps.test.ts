@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startGateway } from '../../../workers/gateway/gateway';
-import { BlobFolder } from '../../../workers/gateway/blob-folder';
+import { BlobFolder } from '../../../workers/gateway/routes/blob-folder';
 import { SwapRun } from '../../bench/gateway-swaps';
 import { GatewayFixture, inferBody, post, until } from './fixture';
 import { linearModel } from './models';

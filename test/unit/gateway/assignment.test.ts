@@ -1,7 +1,7 @@
-import { assignmentKey } from '../../../workers/gateway/assignment';
-import { InputPlan } from '../../../workers/gateway/input-plan';
-import type { V2Request } from '../../../workers/gateway/protocol';
-import { DEFAULT_LIMITS } from '../../../workers/gateway/protocol';
+import { assignmentKey } from '../../../workers/gateway/inference/assignment';
+import { InputPlan } from '../../../workers/gateway/inference/input-plan';
+import type { V2Request } from '../../../workers/gateway/inference/protocol';
+import { DEFAULT_LIMITS } from '../../../workers/gateway/inference/protocol';
 import { inputSignature, signatureWith } from '../../integration/gateway/models';
 
 const plan = new InputPlan(signatureWith([inputSignature('user'), inputSignature('age')]), DEFAULT_LIMITS);

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
-import type { Batch, BatchItem } from '../../../workers/gateway/batching';
-import type { Level } from '../../../workers/gateway/batch-queue';
-import { BACKGROUND, BatchQueue, NORMAL, URGENT } from '../../../workers/gateway/batch-queue';
-import { MAX_BATCH_ROWS, settleBatch, sweepRunning } from '../../../workers/gateway/batching';
-import { packBatch, countInputs } from '../../../workers/gateway/packing';
-import type { SessionInputs } from '../../../workers/gateway/executor-messages';
+import type { Batch, BatchItem } from '../../../workers/gateway/execution/batching';
+import type { Level } from '../../../workers/gateway/execution/batch-queue';
+import { BACKGROUND, BatchQueue, NORMAL, URGENT } from '../../../workers/gateway/execution/batch-queue';
+import { MAX_BATCH_ROWS, settleBatch, sweepRunning } from '../../../workers/gateway/execution/batching';
+import { packBatch, countInputs } from '../../../workers/gateway/execution/packing';
+import type { SessionInputs } from '../../../workers/gateway/execution/executor-messages';
 
 const INPUTS: SessionInputs = {
   inputs: [

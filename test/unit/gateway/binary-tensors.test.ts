@@ -3,10 +3,10 @@ import { SlipwayError } from '../../../workflows/domain/errors';
 import type { InputSignature } from '../../../workflows/domain/release';
 import { decodeTensor, encodeTensor } from '../../../workers/gateway/http/binary-tensors';
 import { floatsOfHalves, halvesOfFloats } from '../../../workers/gateway/http/half-floats';
-import { InputPlan, type DecodedInputs } from '../../../workers/gateway/input-plan';
-import { MISSING_INT64 } from '../../../workers/gateway/conversion';
+import { InputPlan, type DecodedInputs } from '../../../workers/gateway/inference/input-plan';
+import { MISSING_INT64 } from '../../../workers/gateway/inference/conversion';
 import type { TensorData } from '../../../workers/gateway/http/tensor-data';
-import { DEFAULT_LIMITS } from '../../../workers/gateway/protocol';
+import { DEFAULT_LIMITS } from '../../../workers/gateway/inference/protocol';
 import { inputSignature, signatureWith } from '../../integration/gateway/models';
 
 const LIMITS = { stringLength: 64 };

@@ -1,4 +1,4 @@
-import { Breaker, toleratedRate } from '../../../workers/gateway/breaker';
+import { Breaker, toleratedRate } from '../../../workers/gateway/routes/breaker';
 
 /** Mulberry32 (public domain): fixed seeds, so that these numbers are the same everywhere. */
 function random(seed: number): () => number {

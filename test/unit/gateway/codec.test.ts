@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import type { InputSignature, ReleaseManifest } from '../../../workflows/domain/release';
-import { MISSING_INT64 } from '../../../workers/gateway/conversion';
-import { InputPlan } from '../../../workers/gateway/input-plan';
-import { DEFAULT_LIMITS, parseInferRequest } from '../../../workers/gateway/protocol';
-import { encodeAnswer, encodeProblem, problemOf } from '../../../workers/gateway/responses';
-import type { LoadedRelease } from '../../../workers/gateway/served-model';
+import { MISSING_INT64 } from '../../../workers/gateway/inference/conversion';
+import { InputPlan } from '../../../workers/gateway/inference/input-plan';
+import { DEFAULT_LIMITS, parseInferRequest } from '../../../workers/gateway/inference/protocol';
+import { problemOf } from '../../../workers/gateway/inference/problem';
+import { encodeAnswer, encodeProblem } from '../../../workers/gateway/http/responses';
+import type { LoadedRelease } from '../../../workers/gateway/routes/served-model';
 import { inputSignature, signatureWith } from '../../integration/gateway/models';
 
 const INPUTS = [

@@ -5,9 +5,9 @@ import fc from 'fast-check';
 import { keys } from '../../../workflows/domain/keys';
 import type { ObservationDocument } from '../../../workflows/domain/observation';
 import { SlipwayError } from '../../../workflows/domain/errors';
-import { GenerationCounts, MAX_WINDOW_ROWS } from '../../../workers/gateway/generation-counts';
-import { hashed, hashKey, KeySet } from '../../../workers/gateway/key-set';
-import { Observations } from '../../../workers/gateway/observations';
+import { GenerationCounts, MAX_WINDOW_ROWS } from '../../../workers/gateway/records/generation-counts';
+import { hashed, hashKey, KeySet } from '../../../workers/gateway/records/key-set';
+import { Observations } from '../../../workers/gateway/records/observations';
 
 let folder: string;
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'slipway-counting-'))));

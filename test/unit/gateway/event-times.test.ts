@@ -1,5 +1,5 @@
-import { GenerationCounts } from '../../../workers/gateway/generation-counts';
-import { MAX_EVENT_AHEAD_MS, readEventTime } from '../../../workers/gateway/event-time';
+import { GenerationCounts } from '../../../workers/gateway/records/generation-counts';
+import { MAX_EVENT_AHEAD_MS, readEventTime } from '../../../workers/gateway/inference/event-time';
 import { sumObservations } from '../../../workflows/domain/canary';
 import type { ObservationDocument } from '../../../workflows/domain/observation';
 

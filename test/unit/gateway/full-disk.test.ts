@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { sumObservations } from '../../../workflows/domain/canary';
 import { keys } from '../../../workflows/domain/keys';
 import type { ObservationDocument } from '../../../workflows/domain/observation';
-import { Observations } from '../../../workers/gateway/observations';
+import { Observations } from '../../../workers/gateway/records/observations';
 
 const MODEL = 'a/b';
 const published = new Map<string, ObservationDocument>();

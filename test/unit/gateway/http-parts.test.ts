@@ -3,8 +3,8 @@ import { SlipwayError } from '../../../workflows/domain/errors';
 import { parseHttpRequest } from '../../../workers/gateway/http/binary-request';
 import { takesGzip } from '../../../workers/gateway/http/body-encoding';
 import { checkJsonBounds, SCANNED_FROM_BYTES } from '../../../workers/gateway/http/json-bounds';
-import { parsePath, Paths } from '../../../workers/gateway/paths';
-import { DEFAULT_LIMITS } from '../../../workers/gateway/protocol';
+import { parsePath, Paths } from '../../../workers/gateway/http/paths';
+import { DEFAULT_LIMITS } from '../../../workers/gateway/inference/protocol';
 
 function codeOf(work: () => unknown): string {
   try {

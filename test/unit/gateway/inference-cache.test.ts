@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import type { Column } from '../../../workers/gateway/conversion';
-import { InferenceCache } from '../../../workers/gateway/inference-cache';
+import type { Column } from '../../../workers/gateway/inference/conversion';
+import { InferenceCache } from '../../../workers/gateway/inference/inference-cache';
 
 const cacheOf = (entries: number): InferenceCache => new InferenceCache({ ttlMs: 1_000, entries });
 const scores = (score: number): Float32Array => Float32Array.of(score);

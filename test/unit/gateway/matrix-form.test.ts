@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import type { InputSignature } from '../../../workflows/domain/release';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import type { TensorData } from '../../../workers/gateway/http/tensor-data';
-import { type DecodedInputs, InputPlan } from '../../../workers/gateway/input-plan';
-import { DEFAULT_LIMITS } from '../../../workers/gateway/protocol';
+import { type DecodedInputs, InputPlan } from '../../../workers/gateway/inference/input-plan';
+import { DEFAULT_LIMITS } from '../../../workers/gateway/inference/protocol';
 import { inputSignature, signatureWith } from '../../integration/gateway/models';
 
 const INPUTS = [

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import type { Digest } from '../../../workflows/domain/digest';
 import type { ReleaseManifest, ReleaseRef } from '../../../workflows/domain/release';
 import { DEFAULT_SERVING } from '../../../workflows/domain/serving';
-import { modelMemoryLimit } from '../../../workers/gateway/memory-limit';
-import { DEFAULT_LIMITS } from '../../../workers/gateway/protocol';
-import { ReleaseCache } from '../../../workers/gateway/release-cache';
+import { modelMemoryLimit } from '../../../workers/gateway/routes/memory-limit';
+import { DEFAULT_LIMITS } from '../../../workers/gateway/inference/protocol';
+import { ReleaseCache } from '../../../workers/gateway/routes/release-cache';
 
 const MIB = 2 ** 20;
 let folder: string;

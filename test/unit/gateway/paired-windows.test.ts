@@ -1,5 +1,5 @@
-import { GenerationCounts } from '../../../workers/gateway/generation-counts';
-import { MAX_PAIRED_ROWS } from '../../../workers/gateway/paired-windows';
+import { GenerationCounts } from '../../../workers/gateway/records/generation-counts';
+import { MAX_PAIRED_ROWS } from '../../../workers/gateway/records/paired-windows';
 import type { ObservationDocument } from '../../../workflows/domain/observation';
 
 const HOUR_MS = 3_600_000;

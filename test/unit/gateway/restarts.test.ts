@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ObservationDocument } from '../../../workflows/domain/observation';
-import { Observations } from '../../../workers/gateway/observations';
+import { Observations } from '../../../workers/gateway/records/observations';
 
 const MODEL = 'a/b';
 const SCOPE = 'rollout rollout-2-4';

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../../workflows/domain/errors';
 import { SlipwayError } from '../../../workflows/domain/errors';
-import type { RequestHeaders } from '../inference-context';
+import type { RequestHeaders } from '../inference/inference-context';
 import type { Caller, Callers } from './callers';
 import { covers } from './gateway-file';
 import { RateLimits } from './rate-limit';

@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import type { Executor } from '../executor';
+import type { Executor } from '../execution/executor';
 import type { GatewayOptions } from '../gateway-options';
 import { Admission } from './admission';
 import { Certificates } from './certificates';

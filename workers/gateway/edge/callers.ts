@@ -3,7 +3,7 @@ import { createLocalJWKSet, decodeJwt, errors, type JSONWebKeySet, jwtVerify } f
 import { followFile, type FollowedFile } from '../../../infra/config/follow-file';
 import { type Logger, silentLogger } from '../../../infra/telemetry/log';
 import { SlipwayError } from '../../../workflows/domain/errors';
-import type { RequestHeaders } from '../inference-context';
+import type { RequestHeaders } from '../inference/inference-context';
 import type { CallerEntry, GatewayFile, Rate, TokenIssuer } from './gateway-file';
 
 /** Who sent a request, and what they may do. */

@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { Spent } from '../executor';
+import type { Spent } from '../execution/executor';
 import type { Admission } from './admission';
 import type { Edge } from './edge';
 import type { GatewayFile } from './gateway-file';

@@ -4,11 +4,11 @@ import { SlipwayError } from '../../../workflows/domain/errors';
 import type { ReleaseManifest, SampleRows, Signature } from '../../../workflows/domain/release';
 import { bucketOf } from '../../../workflows/domain/route';
 import { seededRandom } from '../../../workflows/domain/statistics/random';
-import type { Column } from '../conversion';
-import type { Executor } from '../executor';
-import type { OutputTensor } from '../output-tensor';
-import { sampleColumns } from '../release-cache';
-import type { LoadedRelease } from '../served-model';
+import type { Column } from '../inference/conversion';
+import type { Executor } from '../execution/executor';
+import type { OutputTensor } from '../inference/output-tensor';
+import { sampleColumns } from '../routes/release-cache';
+import type { LoadedRelease } from '../routes/served-model';
 import {
   type AdditiveParts,
   additivePartsOf,

@@ -1,6 +1,6 @@
 import type { InputSignature, ReleaseManifest } from '../../../workflows/domain/release';
-import type { OutputTensor } from '../output-tensor';
-import type { V2Request } from '../protocol';
+import type { OutputTensor } from '../inference/output-tensor';
+import type { V2Request } from '../inference/protocol';
 
 /** Outputs of an explained answer; the first three in log-odds for a binary task, in the label's unit for regression. */
 export const EXPLANATION_OUTPUTS: readonly string[] = [

@@ -1,6 +1,6 @@
 import cluster from 'node:cluster';
 import type { SlipwayConfig } from '../../../infra/config/config';
-import { modelMemoryLimit } from '../memory-limit';
+import { modelMemoryLimit } from '../routes/memory-limit';
 import { mergeMetrics } from './merge-metrics';
 import type { FleetMessage, MemberMessage } from './messages';
 import { isOurs } from './messages';

@@ -4,8 +4,8 @@ import { SlipwayError } from '../../../workflows/domain/errors';
 import type { Admission } from '../edge/admission';
 import type { Caller } from '../edge/callers';
 import { ANYBODY } from '../edge/callers';
-import type { RequestHeaders } from '../inference-context';
-import { problemOf } from '../responses';
+import type { RequestHeaders } from '../inference/inference-context';
+import { problemOf } from '../inference/problem';
 import { statusOf } from './grpc-status';
 
 /** Open to everybody, as over HTTP: what tells nothing of models and callers. */

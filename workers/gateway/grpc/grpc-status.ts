@@ -1,6 +1,6 @@
 import type { StatusObject } from '@grpc/grpc-js';
 import { Metadata, status } from '@grpc/grpc-js';
-import type { Problem } from '../responses';
+import type { Problem } from '../inference/problem';
 
 /** By HTTP status, which every code of the catalogue has (google.rpc.Code names the pairs that are common). */
 const STATUS_OF = new Map<number, status>([

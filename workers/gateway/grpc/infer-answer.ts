@@ -1,7 +1,7 @@
-import type { Answer } from '../answer';
+import type { Answer } from '../inference/answer';
 import { encodeTensor } from '../http/binary-tensors';
-import type { OutputTensor } from '../output-tensor';
-import type { LoadedRelease } from '../served-model';
+import type { OutputTensor } from '../inference/output-tensor';
+import type { LoadedRelease } from '../routes/served-model';
 import { varintSize, WireWriter } from './wire-writer';
 
 /** What is the same in all answers of a release in one arm and generation. */

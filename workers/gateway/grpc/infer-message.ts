@@ -1,5 +1,5 @@
-import type { RequestLimits, V2Request, V2Tensor } from '../protocol';
-import { invalid, quote, tooLarge } from '../protocol';
+import type { RequestLimits, V2Request, V2Tensor } from '../inference/protocol';
+import { invalid, quote, tooLarge } from '../inference/protocol';
 import { contentsData, rawTensorData } from './tensor-contents';
 import { WireReader } from './wire-reader';
 

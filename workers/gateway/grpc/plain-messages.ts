@@ -1,6 +1,6 @@
 import type { ModelMetadata, TensorMetadata } from '../metadata';
 import { indexRow } from '../metadata';
-import type { ServedModel } from '../served-model';
+import type { ServedModel } from '../routes/served-model';
 import { WireReader } from './wire-reader';
 import { WireWriter } from './wire-writer';
 

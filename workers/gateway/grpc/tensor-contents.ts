@@ -1,7 +1,7 @@
 import { decodeTensor } from '../http/binary-tensors';
 import type { TensorData } from '../http/tensor-data';
-import type { RequestLimits } from '../protocol';
-import { invalid, quote } from '../protocol';
+import type { RequestLimits } from '../inference/protocol';
+import { invalid, quote } from '../inference/protocol';
 import type { NumberKind, WireReader } from './wire-reader';
 
 /** A field of InferTensorContents, and how its values are written. */

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { SlipwayError } from '../../../workflows/domain/errors';
-import { invalid } from '../protocol';
+import { invalid } from '../inference/protocol';
 
 /** Wire types of protobuf (protobuf.dev/programming-guides/encoding). Groups are not used by proto3. */
 export const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;

@@ -1,6 +1,6 @@
-import type { Answer } from '../answer';
-import type { OutputTensor } from '../output-tensor';
-import { answerHead, encodeAnswer } from '../responses';
+import type { Answer } from '../inference/answer';
+import type { OutputTensor } from '../inference/output-tensor';
+import { answerHead, encodeAnswer } from './responses';
 import type { OutputForm } from './binary-request';
 import { encodeTensor } from './binary-tensors';
 

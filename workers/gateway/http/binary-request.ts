@@ -1,4 +1,4 @@
-import type { RequestLimits, V2Request, V2Tensor } from '../protocol';
+import type { RequestLimits, V2Request, V2Tensor } from '../inference/protocol';
 import {
   invalid,
   isObject,
@@ -10,7 +10,7 @@ import {
   readParameters,
   readTensorHeads,
   tooLarge,
-} from '../protocol';
+} from '../inference/protocol';
 import { decodeTensor } from './binary-tensors';
 import { checkJsonBounds } from './json-bounds';
 

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { invalid, quote, tooLarge } from '../protocol';
+import { invalid, quote, tooLarge } from '../inference/protocol';
 import { brainFloatsOfFloats, floatsOfBrainFloats, floatsOfHalves, halvesOfFloats } from './half-floats';
 import type { TensorData, TypedData } from './tensor-data';
 import { isList } from './tensor-data';

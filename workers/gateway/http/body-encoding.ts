@@ -2,8 +2,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { ZlibOptions } from 'node:zlib';
 import { gunzip, gzip, inflate, inflateRaw } from 'node:zlib';
 import { SlipwayError } from '../../../workflows/domain/errors';
-import type { RequestLimits } from '../protocol';
-import { invalid, quote, tooLarge } from '../protocol';
+import type { RequestLimits } from '../inference/protocol';
+import { invalid, quote, tooLarge } from '../inference/protocol';
 
 /** How a body is compressed; null for not at all. */
 export type Compression = 'gzip' | 'deflate' | null;

@@ -1,5 +1,5 @@
 import type { ModelName } from '../../../workflows/domain/names';
-import type { ServedModel } from '../served-model';
+import type { ServedModel } from '../routes/served-model';
 
 /** One entity whose features are looked up, by the names of its keys: `{"customer": "c-17"}`. */
 export type EntityKeys = Readonly<Record<string, string | number>>;

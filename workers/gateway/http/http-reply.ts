@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Problem } from '../responses';
-import { encodeProblem } from '../responses';
+import type { Problem } from '../inference/problem';
+import { encodeProblem } from './responses';
 import { compress, COMPRESSED_FROM_BYTES, takesGzip } from './body-encoding';
 
 export const JSON_TYPE = 'application/json';

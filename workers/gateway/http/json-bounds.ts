@@ -1,5 +1,5 @@
-import type { RequestLimits } from '../protocol';
-import { tooLarge } from '../protocol';
+import type { RequestLimits } from '../inference/protocol';
+import { tooLarge } from '../inference/protocol';
 
 /** In a shorter body neither nesting nor elements can cost much, and scanning each would cost every caller. */
 export const SCANNED_FROM_BYTES = 16_384;

@@ -1,9 +1,9 @@
 import { SlipwayError } from '../../../workflows/domain/errors';
-import type { Answer } from '../answer';
-import type { V2Request } from '../protocol';
-import { invalid } from '../protocol';
-import { encodePredictions } from '../responses';
-import type { ServedModel } from '../served-model';
+import type { Answer } from '../inference/answer';
+import type { V2Request } from '../inference/protocol';
+import { invalid } from '../inference/protocol';
+import { encodePredictions } from './responses';
+import type { ServedModel } from '../routes/served-model';
 import type { FeatureRow } from './feature-lookup';
 import { Exchange } from './infer-exchange';
 import type { PredictRequest } from './predict-request';

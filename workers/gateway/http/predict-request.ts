@@ -1,7 +1,7 @@
 import type { TensorType } from '../../../workflows/domain/release';
-import type { RequestLimits, V2Request, V2Tensor } from '../protocol';
-import { invalid, isObject, parseJsonObject, quote, readId, readParameters, tooLarge } from '../protocol';
-import type { ServedModel } from '../served-model';
+import type { RequestLimits, V2Request, V2Tensor } from '../inference/protocol';
+import { invalid, isObject, parseJsonObject, quote, readId, readParameters, tooLarge } from '../inference/protocol';
+import type { ServedModel } from '../routes/served-model';
 import type { EntityKeys, FeatureRow } from './feature-lookup';
 import { checkJsonBounds } from './json-bounds';
 

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { STATUS_CODES } from 'node:http';
 import { ERRORS } from '../../../workflows/domain/errors';
-import { encodeProblem } from '../responses';
+import { encodeProblem } from './responses';
 
 const TIMED_OUT = 408;
 const HEADERS_TOO_LARGE = 431;

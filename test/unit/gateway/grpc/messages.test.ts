@@ -1,10 +1,10 @@
 import * as fc from 'fast-check';
 import { encodeAnswer } from '../../../../workers/gateway/grpc/infer-answer';
 import { InferMessage } from '../../../../workers/gateway/grpc/infer-message';
-import type { Answer } from '../../../../workers/gateway/answer';
+import type { Answer } from '../../../../workers/gateway/inference/answer';
 import { WireWriter } from '../../../../workers/gateway/grpc/wire-writer';
 import { encodeTensor } from '../../../../workers/gateway/http/binary-tensors';
-import { DEFAULT_LIMITS } from '../../../../workers/gateway/protocol';
+import { DEFAULT_LIMITS } from '../../../../workers/gateway/inference/protocol';
 import type { ErrorCode } from '../../../../workflows/domain/errors';
 import { SlipwayError } from '../../../../workflows/domain/errors';
 import { decode, encode } from '../../../support/inference-proto';

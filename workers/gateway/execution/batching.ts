@@ -1,0 +1,78 @@
+import type { Column } from '../inference/conversion';
+
+/** At most so many rows go into one inference unless the model's spec says otherwise; a larger single request goes alone. */
+export const MAX_BATCH_ROWS = 64;
+
+/** Why an item gets no scores without the model having failed: its deadline passed, or its caller left. */
+export type DropReason = 'deadline' | 'gone';
+
+/** One request's rows on their way to one session. */
+export interface BatchItem {
+  readonly columns: readonly Column[];
+  readonly rows: number;
+  /** On the executor's clock; Infinity where nobody waits. */
+  readonly deadlineMs: number;
+  /** Nobody waits for the scores any more. */
+  readonly isGone: boolean;
+  /** `scores` is the whole batch's output; this item's begin at `offset`. Called once, with an error or with scores. */
+  settle(error: string | null, scores: Float32Array, offset: number): void;
+  /** Instead of `settle`. `begun`: the model was at work on it already. */
+  drop(reason: DropReason, begun: boolean): void;
+}
+
+export interface Batch {
+  readonly session: number;
+  readonly items: BatchItem[];
+  readonly rows: number;
+}
+
+/**
+ * Gives each item its own scores. A batch that failed is tried again item by item by the caller; a failed single item is told.
+ * Returns the items to try again singly.
+ */
+export function settleBatch(batch: Batch, output: Float32Array | null, error: string | null): readonly BatchItem[] {
+  if (output !== null && output.length === batch.rows) {
+    let offset = 0;
+    for (const item of batch.items) {
+      item.settle(null, output, offset);
+      offset += item.rows;
+    }
+    return [];
+  }
+  if (batch.items.length > 1) return batch.items;
+  const reason = error ?? `the model gave ${output?.length ?? 0} values for ${batch.rows} rows`;
+  for (const item of batch.items) item.settle(reason, NO_SCORES, 0);
+  return [];
+}
+
+/** Takes the place of an item that was dropped from a running batch: the rows of its neighbours stay where they are. */
+class Dropped implements BatchItem {
+  readonly columns = [];
+  readonly deadlineMs = Infinity;
+  readonly isGone = true;
+
+  constructor(readonly rows: number) {}
+
+  settle(): void {
+    // Its caller has been told.
+  }
+
+  drop(): void {
+    // Once is enough.
+  }
+}
+
+/** Drops what is overdue of a batch that a model is at work on; gives the earliest deadline that is left. */
+export function sweepRunning(batch: Batch, nowMs: number): number {
+  let earliestMs = Infinity;
+  batch.items.forEach((item, index) => {
+    if (item.deadlineMs > nowMs) earliestMs = Math.min(earliestMs, item.deadlineMs);
+    else {
+      batch.items[index] = new Dropped(item.rows);
+      item.drop('deadline', true);
+    }
+  });
+  return earliestMs;
+}
+
+const NO_SCORES = new Float32Array(0);

@@ -1,0 +1,253 @@
+import type { ErrorCode } from '../../../workflows/domain/errors';
+import { SlipwayError } from '../../../workflows/domain/errors';
+import { NORMAL } from '../execution/batch-queue';
+import type { BatchItem, DropReason } from '../execution/batching';
+import { toleratedRate } from '../routes/breaker';
+import type { Column } from './conversion';
+import type { TraceParent } from '../edge/trace';
+import { wantsExplanation } from '../explain/explanation-outputs';
+import type { InferenceCache } from './inference-cache';
+import type { Answer } from './answer';
+import type { InferenceContext, Reply } from './inference-context';
+import { overloaded } from './inference-context';
+import type { DecodedInputs } from './input-plan';
+import { NO_OUTPUTS } from './output-tensor';
+import { PairItem } from './pair-item';
+import { CHALLENGER, CHAMPION } from '../records/prediction-row';
+import type { V2Request } from './protocol';
+import { ShadowItem } from './shadow-item';
+import { problemOf } from './problem';
+import type { LoadedRelease, ServedModel } from '../routes/served-model';
+import { readLevel, readTimeoutMs } from './urgency';
+
+/**
+ * One request from its arm to its answer. A class and not closures: this is the hot path. Where the challenger fails,
+ * by refusing what the champion accepts or in inference, the champion answers the caller and the challenger
+ * is charged with the error.
+ */
+export class InferCall implements BatchItem {
+  columns: readonly Column[] = [];
+  rows = 0;
+  deadlineMs = Infinity;
+  private level: ReturnType<typeof readLevel> = NORMAL;
+  private inputs: DecodedInputs | null = null;
+  private scores: Float32Array | null = null;
+  private failure: SlipwayError | null = null;
+  private isOnChallenger = false;
+  private isAssignedToChallenger = false;
+  private challengerFailure: ErrorCode | null = null;
+  /** Under which the scores are kept; null where they are not. */
+  private cacheKey: string | null = null;
+
+  constructor(
+    private readonly service: InferenceContext,
+    readonly served: ServedModel,
+    readonly request: V2Request,
+    readonly requestId: string,
+    readonly key: string,
+    readonly eventMs: number,
+    readonly receivedMs: number,
+    private readonly startedMs: number,
+    private readonly reply: Reply,
+    readonly traceparent: TraceParent,
+  ) {}
+
+  /** Throws what the caller did wrong, and OVERLOADED. */
+  start(): void {
+    const { executor, timeoutMs } = this.service.options;
+    const { timeout, priority } = this.request.parameters;
+    this.deadlineMs = executor.nowMs() + readTimeoutMs(timeout, timeoutMs);
+    this.level = readLevel(priority);
+    this.isAssignedToChallenger = this.served.takesChallenger(this.key, this.startedMs);
+    if (!this.isAssignedToChallenger || !this.tryChallenger()) this.tryChampion();
+  }
+
+  get isGone(): boolean {
+    return this.reply.isGone;
+  }
+
+  /**
+   * What only waited is no arm's error. An arm that was at work when the deadline passed is charged with it: a release that
+   * hangs must not look like one without traffic.
+   */
+  drop(reason: DropReason, begun: boolean): void {
+    const error =
+      reason === 'gone'
+        ? new SlipwayError('CANCELLED', 'the caller left before its turn')
+        : new SlipwayError(
+            'DEADLINE_EXCEEDED',
+            begun ? 'the deadline passed during inference' : 'the deadline passed before its turn',
+          );
+    const isCharged = reason === 'deadline' && begun;
+    if (!isCharged && this.challengerFailure === null)
+      return this.service.refuse(this.served, error, this.startedMs, this.reply);
+    if (isCharged && this.isOnChallenger) this.challengerFailure = error.code;
+    this.failure = error;
+    this.finish();
+  }
+
+  settle(error: string | null, scores: Float32Array, offset: number): void {
+    const problem =
+      error ?? (areFinite(scores, offset, this.rows) ? null : 'the model gave a score that is not finite');
+    if (problem === null) {
+      this.scores = scores.slice(offset, offset + this.rows);
+      if (this.cacheKey !== null) this.served.cacheOf(this.release)?.put(this.cacheKey, this.scores, this.startedMs);
+      this.finish();
+    } else if (this.isOnChallenger) this.fallBack();
+    else {
+      this.failure = new SlipwayError('INFERENCE_FAILED', problem);
+      this.finish();
+    }
+  }
+
+  answer(): void {
+    const latencyMs = this.service.options.nowMs() - this.startedMs;
+    const { metrics } = this.service.options;
+    const arm = this.isOnChallenger ? 'challenger' : 'champion';
+    const { model, generation } = this.served.route;
+    metrics.countRequest(model, arm, this.failure?.code ?? 'ok', latencyMs);
+    if (this.failure) return this.fail(this.failure);
+    const { release, requestId } = this;
+    const answer: Answer = { release, arm, generation, requestId, scores: this.scores!, outputs: NO_OUTPUTS };
+    if (wantsExplanation(release.manifest, this.request)) this.service.track(this.explain(answer));
+    else this.reply.answer(answer);
+  }
+
+  private fail(failure: SlipwayError): void {
+    const { model, generation } = this.served.route;
+    const { traceparent } = this;
+    this.service.options.failures?.note({ model, generation, code: failure.code, traceparent });
+    this.reply.refuse(problemOf(failure));
+  }
+
+  /** An explanation that was only asked for may be left out under pressure; one that the policy demands may not. */
+  private async explain(answer: Answer): Promise<void> {
+    const { metrics, explainer } = this.service.options;
+    const { model } = this.served.route;
+    try {
+      if (!explainer) throw new SlipwayError('INFERENCE_FAILED', 'answers are not explained here');
+      const outputs = await explainer.explain({ ...answer, columns: this.columns });
+      metrics.countExplanation(model, 'given');
+      this.reply.answer({ ...answer, outputs });
+    } catch (error) {
+      const isDue = answer.release.manifest.serving.explain.when === 'always';
+      metrics.countExplanation(model, isDue ? 'refused' : 'left-out');
+      if (isDue) this.reply.refuse(problemOf(error));
+      else this.reply.answer(answer);
+    }
+  }
+
+  private get release(): LoadedRelease {
+    return this.isOnChallenger ? this.served.challenger! : this.served.champion;
+  }
+
+  /** False when the challenger cannot read the request; the champion may. */
+  private tryChallenger(): boolean {
+    const challenger = this.served.challenger!;
+    try {
+      this.take(challenger.plan.decode(this.request));
+    } catch (error) {
+      this.challengerFailure = error instanceof SlipwayError ? error.code : 'INTERNAL';
+      return false;
+    }
+    this.isOnChallenger = true;
+    this.submit(challenger);
+    return true;
+  }
+
+  private tryChampion(): void {
+    const { champion } = this.served;
+    this.isOnChallenger = false;
+    this.take(champion.plan.decode(this.request));
+    this.submit(champion);
+  }
+
+  private submit(release: LoadedRelease): void {
+    const cache = this.served.cacheOf(release);
+    if (cache && this.isCached(cache)) return;
+    const retryMs = this.service.options.executor.submit(release.session, this, this.level);
+    if (retryMs > 0) throw overloaded(retryMs);
+  }
+
+  private isCached(cache: InferenceCache): boolean {
+    const { metrics } = this.service.options;
+    this.cacheKey = cache.keyOf(this.columns, this.rows);
+    if (this.cacheKey === null) return false;
+    const scores = cache.get(this.cacheKey, this.startedMs);
+    metrics.countCache(this.served.route.model, scores !== null);
+    if (scores === null) return false;
+    this.cacheKey = null;
+    this.scores = scores;
+    this.finish();
+    this.service.answerSoon();
+    return true;
+  }
+
+  private fallBack(): void {
+    this.challengerFailure = 'INFERENCE_FAILED';
+    try {
+      this.tryChampion();
+    } catch (error) {
+      // Neither arm can: the caller hears of the champion's reason.
+      this.failure = error instanceof SlipwayError ? error : new SlipwayError('INTERNAL', String(error));
+      this.finish();
+    }
+  }
+
+  private take(inputs: DecodedInputs): void {
+    this.inputs = inputs;
+    this.columns = inputs.columns;
+    this.rows = inputs.rows;
+    if (inputs.flagged + inputs.imputed > 0) this.service.options.metrics.countInvalid(this.served.route.model, inputs);
+  }
+
+  private finish(): void {
+    const isError = this.isAssignedToChallenger ? this.challengerFailure !== null : this.failure !== null;
+    const arm = this.isAssignedToChallenger ? CHALLENGER : CHAMPION;
+    const { route, observer, breaker } = this.served;
+    const countAtMs = route.clock === 'event' ? this.eventMs : this.receivedMs;
+    const isNewKey = observer.answer(arm, isError, this.key, countAtMs, this.service.options.nowMs() - this.startedMs);
+    if (arm === CHALLENGER) {
+      const tolerated = toleratedRate(observer.counts.requestsOf(CHAMPION), observer.counts.errorsOf(CHAMPION));
+      if (breaker.record(isError, tolerated)) this.service.options.onBreakerTripped(this.served);
+    }
+    this.service.answerAfterCommit(this);
+    this.logAndCompare(isNewKey);
+  }
+
+  /** The row goes to the log with the other arm's score where the route pairs them, off the caller's path. */
+  private logAndCompare(isNewKey: boolean): void {
+    const { served } = this;
+    const inputs = this.inputs!;
+    const logged = {
+      served,
+      arm: this.isAssignedToChallenger ? 'challenger' : 'champion',
+      release: this.isAssignedToChallenger ? served.challenger! : served.champion,
+      requestId: this.requestId,
+      key: this.key,
+      eventMs: this.eventMs,
+      traceparent: this.traceparent,
+      receivedMs: this.receivedMs,
+      status: this.challengerFailure ?? this.failure?.code ?? 'ok',
+      inputs,
+      readBy: this.release,
+      rows: this.rows,
+      scores: this.challengerFailure ? null : this.scores,
+      pairedRelease: this.challengerFailure && this.scores ? served.champion.ref.version : null,
+      pairedScores: this.challengerFailure ? this.scores : null,
+      latencyUs: Math.round((this.service.options.nowMs() - this.startedMs) * 1_000),
+    };
+    const other = this.isAssignedToChallenger ? served.champion : served.challenger;
+    const isPaired = served.route.paired && other !== null && logged.scores !== null && served.mayTry(this.startedMs);
+    if (isPaired) PairItem.start(this.service, logged, other, this.request, isNewKey);
+    else this.service.options.log.add(logged);
+    if (this.failure?.code === 'DEADLINE_EXCEEDED') return;
+    if (served.shadows.length > 0 && served.mayTry(this.startedMs))
+      ShadowItem.startAll(this.service, logged, this.request);
+  }
+}
+
+function areFinite(scores: Float32Array, offset: number, rows: number): boolean {
+  for (let row = 0; row < rows; row += 1) if (!Number.isFinite(scores[offset + row])) return false;
+  return true;
+}

@@ -1,0 +1,79 @@
+import type { BatchItem } from '../execution/batching';
+import type { Column } from './conversion';
+import type { InferenceContext } from './inference-context';
+import type { LoggedRequest } from '../records/prediction-row';
+import type { V2Request } from './protocol';
+import type { LoadedRelease } from '../routes/served-model';
+
+/**
+ * The other arm's score of rows that were answered already. It waits behind callers, is dropped under pressure and then
+ * counted as dropped; a failure of it is no error of its arm, since no caller was given to that arm.
+ */
+export class PairItem implements BatchItem {
+  readonly deadlineMs = Infinity;
+  readonly isGone = false;
+
+  private constructor(
+    private readonly service: InferenceContext,
+    private readonly logged: LoggedRequest,
+    private readonly other: LoadedRelease,
+    private readonly isNewKey: boolean,
+    readonly columns: readonly Column[],
+    readonly rows: number,
+    private readonly done: () => void,
+  ) {}
+
+  static start(
+    service: InferenceContext,
+    logged: LoggedRequest,
+    other: LoadedRelease,
+    request: V2Request,
+    isNewKey: boolean,
+  ): void {
+    const { executor, metrics, log } = service.options;
+    const { model } = logged.served.route;
+    let columns: readonly Column[];
+    try {
+      columns = other.plan.decode(request).columns;
+    } catch {
+      // The other arm takes other inputs than this caller sends: no comparison, and that is counted.
+      metrics.countComparison(model, 'pair', 'failed');
+      return log.add(logged);
+    }
+    let done!: () => void;
+    const work = new Promise<void>((resolve) => (done = resolve));
+    const item = new PairItem(service, logged, other, isNewKey, columns, logged.rows, done);
+    if (executor.submitBackground(other.session, item)) return service.track(work);
+    metrics.countComparison(model, 'pair', 'dropped');
+    log.add(logged);
+  }
+
+  drop(): void {
+    this.done();
+  }
+
+  settle(error: string | null, scores: Float32Array, offset: number): void {
+    const { log, metrics } = this.service.options;
+    const { served, key, scores: own } = this.logged;
+    const paired = scores.slice(offset, offset + this.rows);
+    if (error !== null || !paired.every(Number.isFinite)) {
+      metrics.countComparison(served.route.model, 'pair', 'failed');
+      log.add(this.logged);
+    } else {
+      metrics.countComparison(served.route.model, 'pair', 'scored');
+      if (this.isNewKey) {
+        const atMs = served.route.clock === 'event' ? this.logged.eventMs : this.logged.receivedMs;
+        served.observer.pair(key, meanAbsoluteDifference(own!, paired), atMs);
+      }
+      log.add({ ...this.logged, pairedRelease: this.other.ref.version, pairedScores: paired });
+    }
+    this.done();
+  }
+}
+
+/** Of a request's rows: one number for each request, since its rows are no independent trials. */
+function meanAbsoluteDifference(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let row = 0; row < a.length; row += 1) sum += Math.abs(a[row]! - b[row]!);
+  return sum / a.length;
+}
