@@ -16,6 +16,7 @@ import {
   type RunCommandArgs,
   statusQuery,
 } from '../workflows/lifecycle.messages';
+import { startOfTodayUtc } from './as-of';
 import { type ClientPorts, DEFAULT_KEY } from './client-ports';
 import { listRuns, readRun } from './run-list';
 import { signCommand } from './signed-documents';
@@ -179,8 +180,4 @@ function normalizeInstant(text: string | undefined): string | undefined {
   if (Number.isNaN(instant.getTime()))
     throw new SlipwayError('USAGE', `as-of ${text} is not an instant (RFC 3339, such as 2001-03-01T00:00:00Z)`);
   return instant.toISOString();
-}
-
-function startOfTodayUtc(): string {
-  return `${new Date().toISOString().slice(0, 10)}T00:00:00.000Z`;
 }

@@ -137,8 +137,15 @@ function explainRollout(rollout: RolloutSpec, assignment: AssignmentSpec, clock:
     quality
       ? `Promoted only if its ${quality.metric} on the same labelled requests is ${quality.require === 'better' ? 'better' : `not worse than the champion's by more than ${formatPercent(quality.margin)}`} (alpha ${quality.alpha}, from ${quality.minDays} days).`
       : 'Labels play no part in its promotion.',
-    `An inconclusive last step is extended ${rollout.extensions === 1 ? 'once' : `${rollout.extensions} times`}; then the champion stays.`,
+    explainExtensions(rollout.extensions),
   ];
+}
+
+/** Of every step, the bake among them: each has as many. */
+function explainExtensions(extensions: number): string {
+  if (extensions === 0) return 'A step that is inconclusive when it is over ends the rollout; the champion stays.';
+  const often = extensions === 1 ? 'once' : `up to ${extensions} times`;
+  return `A step that is inconclusive when it is over goes on for as long again, ${often}; then the champion stays.`;
 }
 
 function explainDisagreement({ max, gross, alpha, minKeys }: DisagreementCheckSpec, { steps }: RolloutSpec): string[] {

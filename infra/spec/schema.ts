@@ -169,7 +169,9 @@ const rollout = z.strictObject({
       { weight: 0.5, for: '1d' },
     ]),
   bake: duration.prefault('1h').describe('How long the challenger serves everything before the rollout ends.'),
-  extensions: count(0, 20).prefault(1).describe('How often an inconclusive last step may be extended.'),
+  extensions: count(0, 20)
+    .prefault(1)
+    .describe('How often each step that is still inconclusive may go on for as long again.'),
   errors: z
     .strictObject({
       margin: fraction.prefault(0.01),

@@ -80,6 +80,13 @@ describe('the program', () => {
     expect(ended.stderr).toContain('owner');
   });
 
+  it('explains the splits that a run of today would have', async () => {
+    await slipway('init', '--model', 'retail/churn');
+    expect((await slipway('spec', 'check', 'model.yaml')).stdout).toMatch(/As of \d{4}-\d{2}-\d{2} 00:00Z:/);
+    const wrong = await slipway('spec', 'check', 'model.yaml', '--as-of', 'yesterday');
+    expect([wrong.code, wrong.stderr.split(':')[0]]).toEqual([2, 'USAGE']);
+  });
+
   it('prints errors as JSON with --json', async () => {
     const ended = await slipway('release', 'show', 'a/b', '1', '--json');
     expect(ended.code).toBe(7);

@@ -4,6 +4,7 @@ import type { PreparedDecision } from '../../decisions';
 import { withExample } from '../examples';
 import { action, type Session } from '../session';
 import { reportReceipt } from '../receipt';
+import { findTemporal } from '../temporal-program';
 
 interface DecideOptions {
   readonly run?: string;
@@ -61,7 +62,7 @@ async function decide(
   };
   if (options.printSignal === true) {
     const prepared = await client.prepareDecision(model, decision, choice);
-    const command = signalCommand(session, prepared);
+    const command = signalCommand(session, prepared, await temporalProgram());
     session.result({ command, workflowId: prepared.workflowId, signal: prepared.signal, input: prepared.envelope }, [
       command,
       '',
@@ -74,10 +75,17 @@ async function decide(
   reportReceipt(session, receipt);
 }
 
+/** What a shell finds: `slipway up` keeps the program in a folder of its own, which is not on PATH. */
+async function temporalProgram(): Promise<string> {
+  const found = await findTemporal();
+  if (found === undefined) return 'temporal';
+  return /^[\w@%+=:,./-]+$/.test(found) ? found : `'${found.replaceAll("'", `'\\''`)}'`;
+}
+
 /** Exactly what a shell takes: the envelope is JSON of base64 and names, and holds no single quote. */
-function signalCommand(session: Session, prepared: PreparedDecision): string {
+function signalCommand(session: Session, prepared: PreparedDecision, program: string): string {
   const { address, namespace } = session.config.temporal;
   const input = JSON.stringify(prepared.envelope);
   if (input.includes("'")) throw new SlipwayError('INTERNAL', 'a signed envelope holds a quote');
-  return `temporal workflow signal --address ${address} --namespace ${namespace} --workflow-id '${prepared.workflowId}' --name ${prepared.signal} --input '${input}'`;
+  return `${program} workflow signal --address ${address} --namespace ${namespace} --workflow-id '${prepared.workflowId}' --name ${prepared.signal} --input '${input}'`;
 }

@@ -1,13 +1,11 @@
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { SlipwayConfig } from '../../../infra/config/config';
-import { TOOLS } from '../../../infra/tools/catalogue';
-import { cacheFolder, isExecutable } from '../../../infra/tools/tool-cache';
 import { ERRORS } from '../../../workflows/domain/errors';
 import { runChecks } from '../doctor-checks';
 import { withExample } from '../examples';
 import { formatTable } from '../output';
 import { action, type Session } from '../session';
+import { findTemporal } from '../temporal-program';
 
 export function addDoctor(program: Command): void {
   const command = program
@@ -36,12 +34,6 @@ async function doctor(session: Session): Promise<void> {
     ...formatTable(['SETTING', 'VALUE'], Object.entries(settings)),
   ]);
   if (problems.length > 0) session.exitWith(ERRORS.CONFIG_INVALID.exit);
-}
-
-async function findTemporal(): Promise<string | undefined> {
-  const tool = TOOLS['temporal-cli'];
-  const cached = join(cacheFolder(), `${tool.name}-${tool.version}`, tool.program);
-  return (await tool.findInstalled()) ?? ((await isExecutable(cached)) ? cached : undefined);
 }
 
 /** The config holds no secrets (S3 keys stay in the AWS client's environment): all of it may be shown. */

@@ -5,7 +5,9 @@ import { parseSpec } from '../../../infra/spec/parse';
 import { specSchemaJson } from '../../../infra/spec/schema';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import type { ModelSpec } from '../../../workflows/domain/spec';
+import { startOfTodayUtc } from '../../as-of';
 import { withExample } from '../examples';
+import { parseInstant } from '../instants';
 import { action, type Session } from '../session';
 
 export function addSpec(program: Command): void {
@@ -14,7 +16,10 @@ export function addSpec(program: Command): void {
     spec
       .command('check <file>')
       .description('check a spec and explain what it decides')
-      .option('--as-of <instant>', 'explain the data windows as of this instant')
+      .option(
+        '--as-of <instant>',
+        'explain the data windows as of this instant (default: today, 00:00 UTC, as for a run)',
+      )
       .action(action(check)),
     'slipway spec check model.yaml',
   );
@@ -26,7 +31,7 @@ export function addSpec(program: Command): void {
 
 async function check(session: Session, file: string, options: { asOf?: string }): Promise<void> {
   const spec = await readSpec(file);
-  session.result(spec, [explainSpec(spec, options.asOf === undefined ? new Date() : new Date(options.asOf))]);
+  session.result(spec, [explainSpec(spec, parseInstant(options.asOf ?? startOfTodayUtc()))]);
 }
 
 async function schema(session: Session): Promise<void> {
