@@ -13,6 +13,7 @@ import { reportFailure, rethrowDefects } from './failures';
 import type { Delivery } from './inbox';
 import type { Receipt } from './lifecycle.messages';
 import { notifyRun } from './rollout-notice';
+import type { RolloutProgress } from './rollout-progress';
 
 type Accepted = Extract<AdmittedCommand, { accepted: true }>;
 /** A command that may be carried out: who sent it, under which id. */
@@ -179,6 +180,8 @@ async function steer(
   const { rollout, preparation } = deployment;
   if (preparation) return refuse(`release ${preparation.release.version} is still being verified; try again`);
   if (!rollout) return refuse('no rollout is in progress');
+  const tooLate = action === 'skipStep' ? whyNothingToSkip(rollout) : null;
+  if (tooLate !== null) return refuse(tooLate);
   if (action === 'pause' || action === 'resume') rollout.paused = action === 'pause';
   else if (action === 'skipStep') rollout.skip = true;
   else rollout.promote = true;
@@ -186,6 +189,12 @@ async function steer(
   return accept(
     `${action}: rollout of release ${rollout.rollout.release.version}, step ${rollout.step + 1} of ${rollout.steps.length}`,
   );
+}
+
+/** A step that is over is not skipped, and the one after it was not meant. */
+function whyNothingToSkip({ step, steps, decidedStep, waitsFor }: RolloutProgress): string | null {
+  if (waitsFor !== null) return `no step is watched, the rollout waits for an operator: ${waitsFor}`;
+  return decidedStep === step ? `step ${step + 1} of ${steps.length} is over already; nothing was skipped` : null;
 }
 
 const stateAfter = { freeze: 'frozen', unfreeze: 'serving', retire: 'retired' } as const satisfies Record<

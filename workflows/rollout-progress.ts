@@ -46,6 +46,8 @@ export class RolloutProgress {
   paused = false;
   /** An operator ends the step. */
   skip = false;
+  /** The step that was decided last: who would skip it comes too late, and must not skip the next one. */
+  decidedStep: number | null = null;
   /** An operator promotes without waiting. */
   promote = false;
   /** Event time up to which requests were answered at the last report; null before the first. */

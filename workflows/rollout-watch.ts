@@ -39,6 +39,7 @@ export async function watchStep(
     if (decision === 'take-back' || decision === 'lost') return conclude(deployment, progress, decision);
     if (progress.skip || progress.promote) {
       progress.skip = false;
+      progress.decidedStep = step;
       // How far event time had come is not known: the next step begins with its own first request, not with this one's.
       if (seen.canary === null) progress.watermarkMs = null;
       return 'next';
@@ -66,6 +67,7 @@ async function conclude<Decision extends StepDecision>(
 ): Promise<Decision> {
   const { rollout, step, verdicts, evidence } = progress;
   const detail = `step ${step + 1} of ${progress.steps.length}: ${decision}`;
+  progress.decidedStep = step;
   deployment.story.tell(`Judged ${detail}`);
   await deployment.record.recordRollout(`Record the verdicts of step ${step + 1}: ${decision}`, {
     model: deployment.model,

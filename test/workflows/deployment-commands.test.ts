@@ -101,6 +101,42 @@ describe('commands during a rollout', () => {
     expect(world.served.arms).toEqual(alone(3));
   });
 
+  it('skips no step that nobody named: one whose verdict is being recorded is over', async () => {
+    const world = await bench.deployed(({ script }) => {
+      script.canary = ({ step }) => (step === 0 ? canaryReport('pass') : untilCancelled());
+    });
+    const record = world.recordRollout.bind(world);
+    let letRecord = (): void => undefined;
+    const gate = new Promise<void>((go) => (letRecord = go));
+    let isJudged = false;
+    world.recordRollout = async (input) => {
+      isJudged ||= input.event === 'judged';
+      if (input.event === 'judged') await gate;
+      return record(input);
+    };
+    await bench.release(releaseRef(world.model, 3));
+    await eventually(
+      () => isJudged,
+      (judged) => judged,
+    );
+    const late = await bench.command(world.model, 'skipStep');
+    letRecord();
+    expect(late).toEqual({
+      accepted: false,
+      code: 'COMMAND_REFUSED',
+      detail: 'step 1 of 3 is over already; nothing was skipped',
+    });
+    await bench.watching(world, 1);
+    const named = await bench.command(world.model, 'skipStep');
+    expect(named).toMatchObject({ accepted: true, detail: 'skipStep: rollout of release 3, step 2 of 3' });
+    await bench.watching(world, 2);
+    expect(challengerShares(world)).toEqual([0.1, 0.5, 1]);
+    expect(world.rolloutEvents.map(({ event, detail }) => `${event} ${detail}`)).toEqual([
+      'started against champion 2',
+      'judged step 1 of 3: next',
+    ]);
+  });
+
   it('freezes: ends the rollout, lets releases wait, allows a rollback, and goes on after unfreeze', async () => {
     const world = await looking();
     await bench.release(releaseRef(world.model, 3));
