@@ -49,8 +49,33 @@ export async function readRows(
       'DATA_SCHEMA',
       `${path} lacks the model's inputs ${missing.join(', ')}; it has ${[...types.keys()].join(', ')}`,
     );
+  await refuseTexts(path, inputs, types);
   const selected = inputs.map((input) => selectInput(input, types.get(input.name)!));
   return inFile(path, (db, source) => db.rows(`SELECT ${selected.join(', ')} FROM ${source} LIMIT ${limit}`));
+}
+
+/** A text where the model takes a number is named by its column: DuckDB's own message quotes only the value. */
+async function refuseTexts(
+  path: string,
+  inputs: readonly InputSignature[],
+  types: ReadonlyMap<string, string>,
+): Promise<void> {
+  const texts = inputs.filter(({ name, datatype }) => datatype !== 'BYTES' && types.get(name) === 'VARCHAR');
+  if (texts.length === 0) return;
+  const first = texts.map(({ name, datatype }, at) => {
+    const column = quoteName(name);
+    return `any_value(${column}) FILTER (WHERE TRY_CAST(${column} AS ${SQL_TYPES[datatype]}) IS NULL) AS t${at}`;
+  });
+  const [found] = await inFile(path, (db, source) =>
+    db.rows<Record<string, string | null>>(`SELECT ${first.join(', ')} FROM ${source}`),
+  );
+  const problems = texts.flatMap(({ name, type }, at) => {
+    const value = found?.[`t${at}`];
+    return value === null || value === undefined
+      ? []
+      : [`column ${name} is text (${JSON.stringify(value)}), and the model takes it as ${type}`];
+  });
+  if (problems.length > 0) throw new SlipwayError('DATA_SCHEMA', `${path}: ${problems.join('; ')}`);
 }
 
 const SQL_TYPES = { FP32: 'DOUBLE', INT64: 'BIGINT', BYTES: 'VARCHAR', BOOL: 'BOOLEAN' } as const;
@@ -63,11 +88,17 @@ function selectInput({ name, datatype }: InputSignature, columnType: string): st
     : `CAST(${column} AS ${SQL_TYPES[datatype]}) AS ${column}`;
 }
 
+export function noSuchFile(path: string, cause: unknown): SlipwayError {
+  const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+  const message = missing ? `there is no file ${path}` : `${path} cannot be read: ${(cause as Error).message}`;
+  return new SlipwayError('NOT_FOUND', message, { cause, advice: 'Check the path.' });
+}
+
 /** Runs `work` on a Parquet or CSV file of the person who typed its path. */
 export async function inFile<T>(path: string, work: (db: DuckDb, source: string) => Promise<T>): Promise<T> {
   const file = resolve(path);
   await stat(file).catch((error: unknown) => {
-    throw new SlipwayError('NOT_FOUND', `${path} cannot be read`, { cause: error });
+    throw noSuchFile(path, error);
   });
   const source = file.endsWith('.parquet')
     ? `read_parquet(${quoteText(file)})`

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import { matrixInput, sentAs } from '../infra/onnx/adapt-plan';
+import { matrixInput, planAdaptation, sentAs } from '../infra/onnx/adapt-plan';
 import { adaptModel } from '../infra/onnx/adapt-model';
 import { inspectModel, type ModelInspection, shapeText } from '../infra/onnx/inspect-model';
 import { nodeEntry } from '../infra/process/node-entry';
@@ -11,7 +11,7 @@ import { SlipwayError } from '../workflows/domain/errors';
 import { type InputSignature, type Signature, TENSOR_TYPE_OF } from '../workflows/domain/release';
 import { OUTPUT_NAME } from '../workflows/domain/signature';
 import type { FeatureType } from '../workflows/domain/spec';
-import { type DataColumn, isNumeric } from './data-files';
+import { type DataColumn, isNumeric, noSuchFile } from './data-files';
 
 /** Workers are not imported here: the little gateway is a process of its own. */
 const localGatewayEntry = resolve(__dirname, '../workers/local-gateway.ts');
@@ -42,10 +42,20 @@ export async function openForTrial(
   features: readonly string[] | null,
   folder: string,
 ): Promise<TriedModel> {
+  await stat(path).catch((error: unknown) => {
+    throw noSuchFile(path, error);
+  });
   const inspection = await inspectModel(resolve(path));
-  const signature = signatureFor(inspection, columns, features);
+  const signature = withTask(inspection, signatureFor(inspection, columns, features));
   const { path: served, changes } = await adaptModel(resolve(path), inspection, signature, folder);
   return { path: served, signature, changes };
+}
+
+/** A graph does not say what its score is: class probabilities make it a classifier. */
+function withTask(inspection: ModelInspection, signature: Signature): Signature {
+  const answer = planAdaptation(inspection, signature)?.answer;
+  const isClassifier = answer?.pick === 'second' || /prob/i.test(answer?.name ?? signature.output.name);
+  return isClassifier ? { ...signature, task: 'binary' } : signature;
 }
 
 function signatureFor(

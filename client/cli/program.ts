@@ -2,6 +2,7 @@ import type { CommanderError } from 'commander';
 import { Command } from 'commander';
 import { ERRORS } from '../../workflows/domain/errors';
 import { addApprove, addReject } from './commands/decide';
+import { version } from '../../package.json';
 import { addAudit } from './commands/audit';
 import { addDeployment, addRollback } from './commands/deployment';
 import { addDoctor } from './commands/doctor';
@@ -34,6 +35,7 @@ const COMMANDS = [
 export function buildProgram(): Command {
   const program = new Command('slipway')
     .description('Durable, signed, audited lifecycle for machine-learning models, on Temporal')
+    .version(version, '--version', 'print the version of Slipway')
     .option('--workspace <name>', 'workspace to use (default: SLIPWAY_WORKSPACE, else dev)')
     .option('--json', 'print the result as one JSON document')
     .configureHelp({ showGlobalOptions: true })

@@ -50,7 +50,7 @@ describe('the program', () => {
     expect((await slipway('spec', 'check', 'model.yaml')).stdout).toContain('retail/churn');
     const again = await slipway('init', '--model', 'retail/churn');
     expect(again.code).toBe(2);
-    expect(again.stderr).toContain('USAGE');
+    expect(again.stderr).toMatch(/^USAGE: model\.yaml exists already.*\nnext: Name another folder/);
   });
 
   it('writes the columns of data that is there into the spec', async () => {
@@ -68,6 +68,13 @@ describe('the program', () => {
         { name: 'plan', nullable: true },
       ],
     });
+  });
+
+  it('prints its version', async () => {
+    const { version } = JSON.parse(readFileSync(resolve(__dirname, '../../package.json'), 'utf8')) as {
+      version: string;
+    };
+    expect(await slipway('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
   });
 
   it('names file, line and nearest key of a wrong spec, and exits with 2', async () => {
@@ -189,6 +196,25 @@ describe('slipway try', () => {
     expect(latency.calls).toBeGreaterThan(10);
     expect(latency.p50Ms).toBeLessThanOrEqual(latency.p99Ms);
     expect(readdirSync(folder).sort()).toEqual(['model.onnx', 'rows.csv']);
+  });
+
+  it('takes a model that gives class probabilities for a classifier', async () => {
+    writeClassifier();
+    writeFileSync(join(folder, 'rows.csv'), 'plus,minus\n3,1\n1,2\n');
+    const ended = await slipway('try', 'model.onnx', 'rows.csv', '--json');
+    expect(JSON.parse(ended.stdout)).toMatchObject({ signature: { task: 'binary' } });
+  });
+
+  it('names the column that is text where the model takes a number, and a model that is not there', async () => {
+    writeClassifier();
+    writeFileSync(join(folder, 'rows.csv'), 'plus,plan\n3,pro\n1,basic\n');
+    const refused = await slipway('try', 'model.onnx', 'rows.csv', '--features', 'plus,plan');
+    expect(refused.code).toBe(3);
+    expect(refused.stderr).toMatch(
+      /^DATA_SCHEMA: rows\.csv: column plan is text \("(pro|basic)"\), and the model takes it as number/,
+    );
+    const missing = await slipway('try', 'nofile.onnx', 'rows.csv');
+    expect([missing.code, missing.stderr.split('\n')[0]]).toEqual([7, 'NOT_FOUND: there is no file nofile.onnx']);
   });
 
   it('says which option names the features where the data has more numbers than the model takes', async () => {

@@ -53,14 +53,14 @@ function judgeThreshold(
       outcome: 'pass',
       value: candidate,
       bound,
-      detail: `${metric} ${text(candidate)} is within ${limits(min, max)}.`,
+      detail: `${metric} ${text(candidate)}; asked for ${limits(min, max)}.`,
     };
   return {
     gate,
     outcome: 'fail',
     value: candidate,
     bound: broken,
-    detail: `${metric} ${text(candidate)} is not within ${limits(min, max)}.`,
+    detail: `${metric} ${text(candidate)}; asked for ${limits(min, max)}.`,
   };
 }
 
@@ -104,9 +104,11 @@ function judgeChampion(
     );
   }
   const value = metrics.advantageLowerBound;
+  const least = value >= 0 ? `better by at least ${text(value)}` : `worse by up to ${text(-value)}`;
+  const asked = margin === 0 ? 'it must not be worse' : `it may be worse by up to ${text(margin)}`;
   const detail =
     `${metric} ${text(metrics.candidate)} against ${text(metrics.champion)} of release ${evidence.champion.version}: ` +
-    `better by at least ${text(value)} at ${text(100 * confidence)} % over days; it may be worse by ${text(margin)}.`;
+    `${least} at ${text(100 * confidence)} % confidence over days; ${asked}.`;
   return { gate, outcome: value >= -margin ? 'pass' : 'fail', value, bound: -margin, detail };
 }
 
@@ -127,7 +129,9 @@ function notMeasurable(gate: string, bound: number | null, detail: string): Gate
 }
 
 function limits(min: number | null, max: number | null): string {
-  return `[${min === null ? '-∞' : text(min)}, ${max === null ? '∞' : text(max)}]`;
+  return [...(min === null ? [] : [`at least ${text(min)}`]), ...(max === null ? [] : [`at most ${text(max)}`])].join(
+    ' and ',
+  );
 }
 
 function text(value: number): string {

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { readHistory, type RouteStep } from '../../../infra/audit/history';
 import { type ServedAt, servedAt, servedBy, type ServedRelease } from '../../../infra/audit/served-at';
 import { findRequest, type LoggedPrediction } from '../../../infra/predictions/find-request';
+import { OVERRIDE_ARM } from '../../../infra/predictions/schema';
 import { loadTrust } from '../../../infra/signing/trust';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import type { Clock } from '../../../workflows/domain/spec';
@@ -86,7 +87,7 @@ async function requestHistory(
   const answers = await Promise.all(
     rows.map(async ({ inputs: sent, ...logged }) => {
       const served = await servedBy(store, trust, model, logged.generation);
-      const release = (logged.arm === 'challenger' ? served?.challenger : served?.champion) ?? null;
+      const release = served && releaseOf(served, logged);
       if (release?.release.version !== logged.release)
         throw new SlipwayError(
           'AUDIT_BROKEN',
@@ -95,7 +96,20 @@ async function requestHistory(
       return { ...logged, ...(inputs === true ? { inputs: sent } : {}), route: served!.route, served: release };
     }),
   );
-  session.result(answers, answers.flatMap(describeAnswer));
+  session.result(
+    answers,
+    answers.flatMap((answer, at) => [...(at > 0 ? [''] : []), ...describeAnswer(answer)]),
+  );
+}
+
+/** A tester may ask any arm of the route, also a shadow. */
+function releaseOf(
+  served: Pick<ServedAt, 'champion' | 'challenger' | 'shadows'>,
+  { arm, release }: Pick<LoggedPrediction, 'arm' | 'release'>,
+): ServedRelease | null {
+  if (arm !== OVERRIDE_ARM) return served[arm];
+  const all = [served.champion, served.challenger, ...served.shadows];
+  return all.find((candidate) => candidate?.release.version === release) ?? null;
 }
 
 function whereSearched(day: string | null): string {
@@ -113,10 +127,9 @@ function describeAnswer(answer: Answer): string[] {
   const what = answer.status === 'ok' ? `score ${formatNumber(answer.score)}` : answer.status;
   return [
     `request ${answer.requestId}: ${what}, event time ${answer.eventTime}, received ${answer.receivedAt}`,
-    `  by the ${answer.arm} of generation ${route.generation}: ${route.reason} (${route.actor}, ${route.from})`,
+    `  ${answer.arm === OVERRIDE_ARM ? 'as a tester asked, under' : `by the ${answer.arm} of`} generation ${route.generation}: ${route.reason} (${route.actor}, ${route.from})`,
     ...describeRelease(served),
     ...(answer.inputs === undefined ? [] : [`  inputs ${JSON.stringify(answer.inputs)}`]),
-    '',
   ];
 }
 

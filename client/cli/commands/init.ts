@@ -46,6 +46,11 @@ async function init(session: Session, folder: string | undefined, options: InitO
       flag: 'wx',
     });
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
+      throw new SlipwayError('USAGE', `${file} exists already, and is not written over`, {
+        cause: error,
+        advice: 'Name another folder (`slipway init <folder> …`), or delete that file first.',
+      });
     throw new SlipwayError('USAGE', `${file} cannot be written: ${(error as Error).message}`, { cause: error });
   }
   await writeFile(join(target, 'model.schema.json'), specSchemaJson());

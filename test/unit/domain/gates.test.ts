@@ -19,14 +19,18 @@ describe('gates', () => {
       outcome: 'pass',
       value: 0.68,
       bound: 0.6,
-      detail: 'auc 0.68 is within [0.6, ∞].',
+      detail: 'auc 0.68; asked for at least 0.6.',
     });
     expect(outcome({ ...gate, min: 0.7 })).toMatchObject({
       outcome: 'fail',
       bound: 0.7,
-      detail: 'auc 0.68 is not within [0.7, ∞].',
+      detail: 'auc 0.68; asked for at least 0.7.',
     });
-    expect(outcome({ ...gate, min: 0.5, max: 0.65 })).toMatchObject({ outcome: 'fail', bound: 0.65 });
+    expect(outcome({ ...gate, min: 0.5, max: 0.65 })).toMatchObject({
+      outcome: 'fail',
+      bound: 0.65,
+      detail: 'auc 0.68; asked for at least 0.5 and at most 0.65.',
+    });
   });
 
   it('ask for an advantage over the training mean, in the direction of the metric', () => {
@@ -37,9 +41,19 @@ describe('gates', () => {
 
   it('compare the lower bound of the advantage with the margin', () => {
     const gate = { kind: 'champion', metric: 'auc', margin: 0, confidence: 0.95 } as const;
-    expect(outcome(gate)).toMatchObject({ outcome: 'pass', value: 0.004, bound: -0 });
+    expect(outcome(gate)).toMatchObject({
+      outcome: 'pass',
+      value: 0.004,
+      bound: -0,
+      detail: expect.stringMatching(
+        /: better by at least 0.004 at 95 % confidence over days; it must not be worse\.$/,
+      ) as string,
+    });
     expect(outcome({ ...gate, metric: 'logLoss' })).toMatchObject({ outcome: 'fail', value: -0.01 });
-    expect(outcome({ ...gate, metric: 'logLoss', margin: 0.02 }).outcome).toBe('pass');
+    expect(outcome({ ...gate, metric: 'logLoss', margin: 0.02 })).toMatchObject({
+      outcome: 'pass',
+      detail: expect.stringMatching(/: worse by up to 0.01 at 95 % .*; it may be worse by up to 0.02\.$/) as string,
+    });
   });
 
   it('let the first release pass where it would be compared with a champion, and say so', () => {

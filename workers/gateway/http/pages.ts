@@ -33,7 +33,8 @@ export async function answerPage(
 ): Promise<void> {
   const method = message.method ?? '';
   if (method === 'OPTIONS' && (target !== null || message.url === '*')) return answerOptions(target, response);
-  if (target === null) throw new SlipwayError('NOT_FOUND', 'there is nothing at this path');
+  if (target === null)
+    throw new SlipwayError('NOT_FOUND', 'there is nothing at this path; GET /openapi.json lists what there is');
   const methods = methodsOf(target);
   if (!methods.includes(method)) {
     response.setHeader('Allow', methods.join(', '));

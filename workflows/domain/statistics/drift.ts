@@ -130,11 +130,16 @@ function driftVerdict(
     statistic: { name: 'psi', value: test.psi },
     bound: { name: 'minEffect', value: spec.minEffect },
     counts: { rows, bins: test.bins },
-    detail: `PSI ${test.psi.toFixed(4)} over ${test.bins} bins, p ${test.pValue.toPrecision(2)}${significant ? ', significant over all features' : ''}`,
+    detail: `PSI ${test.psi.toFixed(4)} over ${test.bins} bins, ${sayPValue(test.pValue)}${significant ? ', significant over all features' : ''}`,
     resolves: measurable
       ? ''
       : `at least ${SMALLEST_WINDOW} rows in the window, and ${SMALLEST_REFERENCE} in the profile`,
   };
+}
+
+/** Differences from 1 end at 1e-16, and nobody decides by more than this. */
+function sayPValue(p: number): string {
+  return p < 0.001 ? 'p < 0.001' : `p ${p.toPrecision(2)}`;
 }
 
 function ordinaryBins(profile: FeatureProfile): number {
