@@ -15,7 +15,10 @@ import type { Receipt } from './lifecycle.messages';
 import { notifyRun } from './rollout-notice';
 import type { RolloutProgress } from './rollout-progress';
 
+const UNFREEZE_FIRST = 'the model is retired and serves nobody; unfreeze it first';
+
 type Accepted = Extract<AdmittedCommand, { accepted: true }>;
+type Refusal = Extract<Receipt, { accepted: false }>;
 /** A command that may be carried out: who sent it, under which id. */
 interface Command extends Omit<Accepted, 'accepted' | 'audit'> {
   readonly id: string;
@@ -112,7 +115,7 @@ async function enqueue(deployment: Deployment, { id, args, actor }: Command): Pr
   const release = releaseOf(deployment, args['release']);
   const run = typeof args['run'] === 'string' ? args['run'] : null;
   if (!release) return refuse('args.release must name a release of this model');
-  if (deployment.state === 'retired' && deployment.champion) return refuse('the model is retired; unfreeze it first');
+  if (deployment.isRetired) return refuse(UNFREEZE_FIRST);
   if (deployment.champion?.digest === release.digest) {
     await notifyRun(deployment, run, { outcome: 'promoted', detail: 'it serves already' });
     return accept(`release ${release.version} serves already`);
@@ -129,6 +132,7 @@ async function enqueue(deployment: Deployment, { id, args, actor }: Command): Pr
 
 /** In a rollout: the champion serves alone again. Otherwise: the champion before this one serves. */
 async function rollBack(deployment: Deployment, { args, actor }: Command): Promise<Receipt> {
+  if (deployment.isRetired) return refuse(UNFREEZE_FIRST);
   const before = deployment.champion;
   if (deployment.inHand && before) {
     await endRollout(deployment, 'rolled-back', `rollback by ${actor}${because(args)}`, actor);
@@ -144,10 +148,11 @@ async function rollBack(deployment: Deployment, { args, actor }: Command): Promi
 async function divert(deployment: Deployment, { args, actor }: Command): Promise<Receipt> {
   const target = releaseOf(deployment, args['release']);
   if (!target) return refuse('args.release must name a release of this model');
-  const servable = await deployment.answer.verifyServable(`Verify release ${target.version} before it serves`, {
-    release: target,
-  });
-  if (!servable.ok) return { accepted: false, code: servable.code, detail: servable.detail };
+  // A retired model whose release may serve no longer cannot be unfrozen: another release is its way back.
+  if (deployment.isRetired && (await whyNotServable(deployment, deployment.champion!)) === null)
+    return refuse(UNFREEZE_FIRST);
+  const refusal = await whyNotServable(deployment, target);
+  if (refusal) return refusal;
   await endRollout(deployment, 'aborted', `diverted by ${actor}${because(args)}`, actor);
   return serve(deployment, target, `divert by ${actor}${because(args)}`, actor);
 }
@@ -211,6 +216,11 @@ async function changeState(
   const state = stateAfter[action];
   if (!deployment.champion) return refuse('nothing serves yet');
   if (deployment.state === state) return accept(`the model is ${state} already`);
+  if (deployment.isRetired) {
+    if (action === 'freeze') return refuse(UNFREEZE_FIRST);
+    const refusal = await whyNotServable(deployment, deployment.champion);
+    if (refusal) return { ...refusal, detail: `${refusal.detail}; divert to a release that may serve` };
+  }
   await endRollout(deployment, 'aborted', `${action} by ${actor}${because(args)}`, actor);
   const reason = `${action} by ${actor}${because(args)}`;
   await deployment.commitOver(() => {
@@ -245,19 +255,26 @@ async function endRollout(
 
 /** A release that served before serves alone, after the check that it still may (invariant I2). */
 async function serve(deployment: Deployment, target: ReleaseRef, reason: string, actor: string): Promise<Receipt> {
-  const servable = await deployment.answer.verifyServable(`Verify release ${target.version} before it serves again`, {
-    release: target,
-  });
-  if (!servable.ok) return { accepted: false, code: servable.code, detail: servable.detail };
+  const refusal = await whyNotServable(deployment, target);
+  if (refusal) return refusal;
   await deployment.commitOver(() => ({
     intent: `serve/${target.version}`,
     summary: `release ${target.version} serves alone`,
     ...{ reason, actor },
     arms: serveOnly(target),
+    state: deployment.state === 'frozen' ? 'frozen' : 'serving',
   }));
   await deployment.recover();
   deployment.halted = null;
   return accept(`release ${target.version} serves alone, generation ${deployment.generation}`);
+}
+
+/** The refusal of a release that may not serve (invariant I2). */
+async function whyNotServable(deployment: Deployment, release: ReleaseRef): Promise<Refusal | null> {
+  const servable = await deployment.answer.verifyServable(`Verify release ${release.version} before it serves`, {
+    release,
+  });
+  return servable.ok ? null : { accepted: false, code: servable.code, detail: servable.detail };
 }
 
 function isInHand(deployment: Deployment, release: ReleaseRef): boolean {
@@ -287,6 +304,6 @@ function accept(detail: string): Receipt {
   return { accepted: true, detail };
 }
 
-function refuse(detail: string, code: ErrorCode = 'COMMAND_REFUSED'): Receipt {
+function refuse(detail: string, code: ErrorCode = 'COMMAND_REFUSED'): Refusal {
   return { accepted: false, code, detail };
 }

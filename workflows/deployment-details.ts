@@ -10,7 +10,8 @@ export function describeDeployment(status: DeploymentStatus): string {
     previousChampion && previousChampion.version !== champion?.version
       ? `, champion before it: release ${previousChampion.version}`
       : '';
-  const head = `## ${serves}\n\nGeneration ${generation}, ${state}${before}.`;
+  const retired = `${status.model} is retired`;
+  const head = `## ${champion && state === 'retired' ? retired : serves}\n\nGeneration ${generation}, ${state}${before}.`;
   return [head, ...describeHalt(status), describeWork(status), ...describeQueue(status.queued)].join('\n\n');
 }
 
@@ -41,7 +42,8 @@ function describeLength({ stepMs, clock }: NonNullable<DeploymentStatus['rollout
 }
 
 function describeIdle(status: DeploymentStatus): string {
-  if (status.state === 'retired') return 'Retired: serves nobody and takes no release.';
+  if (status.state === 'retired' && status.champion)
+    return `Retired: serves nobody and takes no release until \`slipway deployment unfreeze ${status.model}\`.`;
   if (status.state === 'frozen')
     return `Frozen by an operator: releases wait until \`slipway deployment unfreeze ${status.model}\`; a rollback is possible.`;
   return [

@@ -162,6 +162,15 @@ export class Deployment {
     return this.preparation?.release ?? this.rollout?.rollout.release ?? null;
   }
 
+  /** Retired with a release to come back to; before its first champion a model serves nobody either, but takes releases. */
+  get isRetired(): boolean {
+    return this.state === 'retired' && this.champion !== null;
+  }
+
+  get takesReleases(): boolean {
+    return this.state !== 'frozen' && !this.isRetired;
+  }
+
   enter(stage: string, text: string): void {
     upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.stage, stage)]);
     this.story.tell(text);

@@ -60,7 +60,7 @@ function carriedBySelf(input: DeploymentInput): DeploymentInput {
 /** Returns when a rollout ended, or when the history has grown so long by commands alone that a new run must begin. */
 async function takeNextRelease(deployment: Deployment): Promise<void> {
   const ready = (): boolean =>
-    deployment.queue.length > 0 && deployment.state !== 'frozen' && deployment.halted === null && !deployment.acting;
+    deployment.queue.length > 0 && deployment.takesReleases && deployment.halted === null && !deployment.acting;
   await condition(() => ready() || (workflowInfo().continueAsNewSuggested && !deployment.acting));
   if (ready()) await rollOut(deployment, deployment.queue.shift()!);
 }

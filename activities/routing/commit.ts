@@ -14,7 +14,10 @@ const CHALLENGER_LEASE_MS = 10_000;
 export async function commitPlan(ports: RoutingPorts, plan: RoutePlan): ReturnType<typeof commitRoute> {
   const before = await ports.reader.at(plan.model, plan.onGeneration);
   const served = releasesOf(plan);
-  const serving = new Set(before ? releasesOf(before.route).map((release) => release.digest) : []);
+  // A retired model served nobody, and its keys may have been revoked since.
+  const comesBack = before?.route.state === 'retired' && plan.state !== 'retired';
+  const wasServed = before && !comesBack ? releasesOf(before.route) : [];
+  const serving = new Set(wasServed.map((release) => release.digest));
   for (const release of served) if (!serving.has(release.digest)) await ports.registry.verify(release, 'serve');
   const commit: RouteCommit = {
     route: await routeOf(ports, plan, before, served),

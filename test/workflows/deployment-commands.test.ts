@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import type { DeploymentStatus } from '../../workflows/deployment.messages';
-import { canaryReport, releaseRef, untilCancelled, alone } from '../support/fake-documents';
+import { canaryReport, releaseRef, ROLLOUT_SPEC, untilCancelled, alone } from '../support/fake-documents';
 import type { FakeWorld } from '../support/fake-world';
 import { timeSkippingBench } from '../support/time-skipping-bench';
 import { ended, eventually, challengerShares } from '../support/workflow-bench';
@@ -189,6 +189,83 @@ describe('commands during a rollout', () => {
     expect(await bench.release(releaseRef(world.model, 3))).toMatchObject({ accepted: false });
     expect(world.served).toMatchObject({ state: 'retired' });
   });
+});
+
+describe('commands to a retired model', () => {
+  const retired = async (): Promise<FakeWorld> => {
+    const world = await bench.deployed();
+    await bench.command(world.model, 'retire');
+    return world;
+  };
+
+  it('say to unfreeze it first, and never that anything serves', async () => {
+    const world = await retired();
+    const refused = {
+      accepted: false,
+      code: 'COMMAND_REFUSED',
+      detail: 'the model is retired and serves nobody; unfreeze it first',
+    };
+    expect(await bench.command(world.model, 'rollback')).toEqual(refused);
+    expect(await bench.command(world.model, 'divert', { release: releaseRef(world.model, 1) })).toEqual(refused);
+    expect(await bench.command(world.model, 'freeze')).toEqual(refused);
+    expect(await bench.release(releaseRef(world.model, 3))).toEqual(refused);
+    expect(world.served).toMatchObject({ generation: 3, arms: alone(2), state: 'retired' });
+  });
+
+  it('I2: bring it back after a look at its release, and by another release where that one may not serve', async () => {
+    const world = await retired();
+    world.script.refusedRelease = 2;
+    expect(await bench.command(world.model, 'unfreeze')).toEqual({
+      accepted: false,
+      code: 'KEY_REVOKED',
+      detail: 'its key is compromised; divert to a release that may serve',
+    });
+    expect(world.served).toMatchObject({ generation: 3, state: 'retired' });
+    expect(await bench.command(world.model, 'divert', { release: releaseRef(world.model, 1) })).toEqual({
+      accepted: true,
+      detail: 'release 1 serves alone, generation 4',
+    });
+    expect(world.served).toMatchObject({ generation: 4, arms: alone(1), state: 'serving' });
+    const other = await retired();
+    expect(await bench.command(other.model, 'unfreeze')).toMatchObject({ accepted: true });
+    expect(other.calls).toContain('verifyServable');
+    expect(other.served).toMatchObject({ generation: 4, arms: alone(2), state: 'serving' });
+  });
+
+  it('keep what waits in its queue waiting until unfreeze', async () => {
+    const world = await bench.deployed(({ script }) => (script.canary = untilCancelled));
+    await bench.release(releaseRef(world.model, 3));
+    await bench.watching(world);
+    await bench.release(releaseRef(world.model, 4));
+    await bench.command(world.model, 'retire');
+    // The next run has begun, and answers commands with its release still in the queue.
+    await eventually(
+      () => world.calls.filter((call) => call === 'recoverDeployment').length,
+      (runs) => runs === 2,
+    );
+    expect(await bench.command(world.model, 'pause')).toMatchObject({ detail: 'no rollout is in progress' });
+    expect(await status(world)).toMatchObject({ state: 'retired', queued: [releaseRef(world.model, 4)] });
+    world.script.canary = () => canaryReport('pass');
+    await bench.command(world.model, 'unfreeze');
+    expect(await ended(world, 2)).toEqual(['aborted', 'promoted']);
+    expect(world.served).toMatchObject({ arms: alone(4), state: 'serving' });
+  });
+});
+
+it('divert ends a bootstrap shadow, and the release serves', async () => {
+  const world = bench.world();
+  world.script.rollout = { ...ROLLOUT_SPEC, bootstrap: 'shadow' };
+  await bench.startDeployment(world.model);
+  await bench.release(releaseRef(world.model, 1));
+  await eventually(
+    () => status(world),
+    ({ rollout }) => rollout !== null && rollout.waitsFor !== null,
+  );
+  expect(await bench.command(world.model, 'skipStep')).toMatchObject({ accepted: false });
+  const receipt = await bench.command(world.model, 'divert', { release: releaseRef(world.model, 2) });
+  expect(receipt).toEqual({ accepted: true, detail: 'release 2 serves alone, generation 3' });
+  expect(world.served).toMatchObject({ generation: 3, arms: alone(2), state: 'serving' });
+  expect(world.outcomes).toEqual(['aborted']);
 });
 
 describe('commands while a release is being verified', () => {

@@ -191,6 +191,18 @@ describe('a committed route', () => {
     expect(three?.route.salt).toBe(two?.route.salt);
     expect(three?.route.previous).toBe(two?.digest);
   });
+
+  it('I2: brings no retired model back whose key was compromised while it was retired', async () => {
+    const { memory, serve, first } = await scene();
+    await serve(first);
+    await serve(first, { state: 'retired' });
+    const compromised = { revoked: { at: '2001-02-01T00:00:00.000Z', reason: 'compromised' as const } };
+    const later = testWorkspace({ store: memory, policy: testPolicy({}, { ben: compromised }) });
+    later.clock.now = new Date('2001-03-03T00:00:00.000Z');
+    const { commitRoute } = createRoutingActivities(later);
+    await expect(commitRoute(routePlan(first, 2))).rejects.toMatchObject({ code: 'KEY_REVOKED' });
+    expect((await later.reader.newest(MODEL))?.route).toMatchObject({ generation: 2, state: 'retired' });
+  });
 });
 
 describe('I4 a rollback', () => {
