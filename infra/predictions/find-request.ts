@@ -1,10 +1,14 @@
 import { mkdir } from 'node:fs/promises';
 import { keys } from '../../workflows/domain/keys';
 import type { ModelName } from '../../workflows/domain/names';
+import type { ArmName } from '../../workflows/domain/route';
 import { quoteName, quoteText, withDuckDb, type Cell, type DuckDb } from '../data/duckdb';
 import type { ObjectStore } from '../object-store/port';
 import { createPartMirror } from './mirror';
-import { REFUSED } from './schema';
+import { OVERRIDE_ARM, REFUSED } from './schema';
+
+/** `override`: a tester asked for that release, which may have any arm of the route, also a shadow's. */
+export type AnsweringArm = ArmName | typeof OVERRIDE_ARM;
 
 /** One logged answer. Instants are RFC 3339 in UTC. */
 export interface LoggedPrediction {
@@ -12,7 +16,7 @@ export interface LoggedPrediction {
   readonly eventTime: string;
   readonly receivedAt: string;
   readonly generation: number;
-  readonly arm: 'champion' | 'challenger';
+  readonly arm: AnsweringArm;
   /** Version of the release that answered. */
   readonly release: number;
   /** `ok` or an error code. */
@@ -27,7 +31,7 @@ interface Found {
   readonly event_time: string;
   readonly received_at: string;
   readonly generation: number;
-  readonly arm: 'champion' | 'challenger';
+  readonly arm: AnsweringArm;
   readonly release: number;
   readonly status: string;
   readonly score: number | null;
@@ -74,7 +78,10 @@ async function loggedDays(store: ObjectStore, model: ModelName): Promise<string[
   }
 }
 
-/** A gateway that restarts may log a row again, and a client may ask again: the first answer counts, and a refusal where none followed. */
+/**
+ * A gateway that restarts may log a row again, and a client may ask again: the first answer counts, and a refusal where none followed.
+ * What the route decided comes before what a tester asked of an arm; a shadow answered nobody.
+ */
 async function readRequest(db: DuckDb, parts: readonly string[], requestId: string): Promise<LoggedPrediction[]> {
   const source = `read_parquet([${parts.map(quoteText).join(', ')}], union_by_name = true)`;
   const described = await db.rows<{ column_name: string }>(`DESCRIBE SELECT * FROM ${source}`);
@@ -82,8 +89,10 @@ async function readRequest(db: DuckDb, parts: readonly string[], requestId: stri
   const rows = await db.rows<Found>(`
     SELECT request_id, strftime(event_time, '${INSTANT}') AS event_time, strftime(received_at, '${INSTANT}') AS received_at,
       generation, arm, release, status, score${inputs.map((name) => `, ${quoteName(name)}`).join('')}
-    FROM ${source} WHERE request_id = ${quoteText(requestId)} OR starts_with(request_id, ${quoteText(`${requestId}/`)})
-    QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY ${REFUSED}, received_at, generation, arm) = 1 ORDER BY request_id`);
+    FROM ${source} WHERE (request_id = ${quoteText(requestId)} OR starts_with(request_id, ${quoteText(`${requestId}/`)}))
+      AND arm IN ('champion', 'challenger', '${OVERRIDE_ARM}')
+    QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY arm = '${OVERRIDE_ARM}', ${REFUSED}, received_at, generation, arm) = 1
+    ORDER BY request_id`);
   return rows.map((row) => ({
     requestId: row.request_id,
     eventTime: row.event_time,

@@ -16,6 +16,9 @@ export interface PredictionRow {
   readonly arm?: string;
   readonly release?: number;
   readonly status?: string;
+  /** 1 where it is left out. Undefined: a part of before there was such a column. */
+  readonly sample?: number | undefined;
+  readonly received_at?: number;
   readonly paired_release?: number | null;
   readonly paired_score?: number | null;
   readonly 'x.distance'?: number | null;
@@ -34,7 +37,10 @@ export async function writePredictions(
     const source = join(folder, 'rows.json');
     const target = join(folder, 'rows.parquet');
     await writeFile(source, rows.map((row) => JSON.stringify(withDefaults(row))).join('\n'));
-    const columns = Object.entries({ ...PREDICTION_COLUMNS, 'x.distance': 'DOUBLE', 'x.origin': 'VARCHAR' });
+    const isOld = rows.every((row) => 'sample' in row && row.sample === undefined);
+    const columns = Object.entries({ ...PREDICTION_COLUMNS, 'x.distance': 'DOUBLE', 'x.origin': 'VARCHAR' }).filter(
+      ([name]) => !(isOld && name === 'sample'),
+    );
     const types = columns.map(([name, type]) => `"${name}": '${type === 'TIMESTAMP' ? 'BIGINT' : type}'`);
     const selected = columns.map(([name, type]) =>
       type === 'TIMESTAMP' ? `epoch_ms("${name}") AS "${name}"` : `"${name}"`,
