@@ -22,7 +22,7 @@ export interface LookPorts {
   readonly blobs: BlobStore;
   readonly releases: Pick<ReleaseRegistry, 'manifest'>;
   readonly routes: Pick<RouteReader, 'newest'>;
-  readonly predictions: Pick<PredictionReader, 'inputs' | 'statuses' | 'dayScores'>;
+  readonly predictions: Pick<PredictionReader, 'inputs' | 'statuses' | 'evenRows' | 'dayScores'>;
   /** Epoch ms. */
   readonly now: () => number;
 }
@@ -72,6 +72,9 @@ async function lookAt(ports: LookPorts, model: ModelName, asOf: string | null, l
   const route = await ports.routes.newest(model);
   const champion = route?.route.arms.find(({ name }) => name === 'champion')?.release;
   if (!route || !champion) return unmeasured(ports, model, look, asOf ?? isoOf(ports.now()), 'nothing serves');
+  // A retired model keeps its champion, which gets no traffic by intent: silence there is no broken feed.
+  if (route.route.state === 'retired')
+    return unmeasured(ports, model, look, asOf ?? isoOf(ports.now()), 'the model is retired', champion.version);
   const subject = await subjectOf(ports, champion);
   const toMs = asOf === null ? await newestInstant(ports, subject, route.route.generation) : Date.parse(asOf);
   if (toMs === null) return unmeasured(ports, model, look, isoOf(ports.now()), 'no traffic was seen', champion.version);

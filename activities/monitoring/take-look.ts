@@ -30,7 +30,7 @@ const LEAST_LABELLED = 0.5;
 
 /** Measures one window: data quality and drift over what was sent in it, calibration over the one whose labels have matured. */
 export async function takeLook(
-  predictions: Pick<PredictionReader, 'inputs' | 'statuses' | 'dayScores'>,
+  predictions: Pick<PredictionReader, 'inputs' | 'statuses' | 'evenRows' | 'dayScores'>,
   subject: LookSubject,
   window: LookWindow,
   earlierVolumes: readonly number[],
@@ -47,7 +47,7 @@ export async function takeLook(
   });
   const matured = days
     .filter((day) => day.labelled >= LEAST_LABELLED * day.rows)
-    .map(({ day, labelled, scoreSum, labelSum }) => ({ day, rows: labelled, scoreSum, labelSum }));
+    .map(({ day, labelled, ...sums }) => ({ day, ...sums, rows: labelled }));
   return {
     schema: 'slipway.look/1',
     model,
@@ -61,7 +61,7 @@ export async function takeLook(
 }
 
 async function measureInputs(
-  predictions: Pick<PredictionReader, 'inputs' | 'statuses'>,
+  predictions: Pick<PredictionReader, 'inputs' | 'statuses' | 'evenRows'>,
   subject: LookSubject,
   window: LookWindow,
   earlierVolumes: readonly number[],
@@ -73,16 +73,19 @@ async function measureInputs(
   const types = Object.fromEntries(kept.map(({ name, type }) => [name, type]));
   const query = { model, ...window, asOfMs: window.toMs };
   const statuses = Object.entries(await predictions.statuses({ ...query, release: null }));
-  const rows = statuses.reduce((sum, [, count]) => sum + count, 0);
+  const requests = statuses.reduce((sum, [, count]) => sum + count, 0);
   const refused = statuses.reduce((sum, [status, count]) => sum + (REFUSED.has(status) ? count : 0), 0);
+  // How sure a share is depends on what was logged, not on what that stands for.
+  const rows = await predictions.evenRows({ ...query, release: null });
+  const refusals = requests > 0 ? Math.round((rows * refused) / requests) : 0;
   // Another release may take other inputs: only what reached this one is held against its profile.
   const columns = await predictions.inputs({ ...query, release: version }, types);
   const features = profile ? featureWindows(kept, profile, columns) : [];
-  const defects = [{ check: 'refused', rows, defects: refused, expected: 0 }, ...features.flatMap(countDefects)];
+  const defects = [{ check: 'refused', rows, defects: refusals, expected: 0 }, ...features.flatMap(countDefects)];
   return {
-    dataQuality: [judgeVolume(rows, earlierVolumes), ...defects.map(judgeDefects)],
+    dataQuality: [judgeVolume(requests, earlierVolumes), ...defects.map(judgeDefects)],
     drift: [...judgeDrift(spec.monitor.drift, features.map(countWindow)), ...redact.map(redacted)],
-    rows,
+    rows: requests,
   };
 }
 
@@ -99,7 +102,7 @@ function redacted(feature: string): Verdict {
   };
 }
 
-/** A report of a model that nothing serves, or that nobody asked: nothing could be measured. */
+/** A report of a model that nothing serves, that is retired, or that nobody asked: nothing could be measured. */
 export function emptyReport(model: ModelName, release: number, at: string, why: string): MonitorReport {
   const open: Verdict = {
     check: 'calibration',

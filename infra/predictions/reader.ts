@@ -6,6 +6,9 @@ import type { ObjectStore } from '../object-store/port';
 import { createPartMirror, daysBetween, spanOf, type PartMirror } from './mirror';
 import { INPUT_COLUMN_TYPES, LABEL_COLUMNS, OVERRIDE_ARM, PREDICTION_COLUMNS, REFUSED } from './schema';
 
+/** SQL: the requests that a row stands for. Older parts do not say their share: all of them. */
+const WEIGHT = '(1 / coalesce(sample, 1))';
+
 /** Numbers as Float64Array with NaN for null; text with null. */
 export type Columns = Readonly<Record<string, Float64Array | readonly (string | null)[]>>;
 
@@ -40,25 +43,40 @@ export interface WindowQuery {
   readonly asOfMs: number;
 }
 
-/** Sums over the labelled rows of a day, for calibration, and rows with and without labels. */
+/**
+ * Sums over the labelled rows of a day, for calibration, and rows with and without labels. Rows are counted as they were logged: they are
+ * the evidence. The sums are of requests, each row 1 / sample of them: a release that becomes champion changes the share that is logged,
+ * and the days at the larger share would outweigh the others.
+ */
 export interface DayScores {
   readonly day: string;
   readonly rows: number;
   readonly labelled: number;
+  /** Requests that the labelled rows stand for. */
+  readonly requests: number;
   readonly scoreSum: number;
   readonly labelSum: number;
 }
 
 export interface PredictionReader {
-  /** Rows of one day that both arms scored, each request once, with the newest label known at `asOfMs`. */
+  /**
+   * Rows of one day that both arms scored, each request once, with the newest label known at `asOfMs`. Every row counts once: what share
+   * of requests is logged is the champion's to say, and that stays the same for a rollout.
+   */
   pairedRows(query: PairedQuery): Promise<PairedRows>;
   /** By event day, ascending; scores and labels of labelled rows only, `rows` of all that were answered. */
   dayScores(query: WindowQuery): Promise<DayScores[]>;
-  /** Requests by status (`ok` or an error code), each request once. */
+  /** Requests by status (`ok` or an error code), each once: as many as were answered, where only a share of them is logged. Whole numbers. */
   statuses(query: WindowQuery): Promise<Readonly<Record<string, number>>>;
   /**
+   * Rows of an even sample that would say as much of a share of the requests as the logged ones do: (sum of weights)^2 / sum of squared
+   * weights (Kish 1965, Survey Sampling, section 11.7), a row's weight being 1 / sample. The logged rows where all have the same weight.
+   */
+  evenRows(query: WindowQuery): Promise<number>;
+  /**
    * Inputs that reached a model, each request once: one column for each name in `inputs`, numbers and timestamps as Float64Array,
-   * categories and booleans as text. A column that no part has is all missing.
+   * categories and booleans as text. A column that no part has is all missing. Every row counts once: those of a release's rollout, logged
+   * at the share of the champion before it, are none of its business a window later.
    */
   inputs(query: WindowQuery, inputs: Readonly<Record<string, keyof typeof INPUT_COLUMN_TYPES>>): Promise<Columns>;
 }
@@ -71,6 +89,7 @@ export function createPredictionReader(store: ObjectStore, cacheFolder: string):
     pairedRows: (query) => readPairedRows(reading, query),
     dayScores: (query) => readDayScores(reading, query),
     statuses: (query) => readStatuses(reading, query),
+    evenRows: (query) => readEvenRows(reading, query),
     inputs: (query, inputs) => readInputs(reading, query, inputs),
   };
 }
@@ -108,10 +127,13 @@ async function readPairedRows(reading: Reading, query: PairedQuery): Promise<Pai
 async function readDayScores(reading: Reading, query: WindowQuery): Promise<DayScores[]> {
   const sources = await sourcesOf(reading, query.model, query.fromMs, query.toMs);
   const rows = await inDuckDb(reading, (db) =>
-    db.rows<{ day: string; rows: number; labelled: number; score_sum: number | null; label_sum: number | null }>(`
+    db.rows<
+      { day: string; rows: number; labelled: number } & Record<'requests' | 'score_sum' | 'label_sum', number | null>
+    >(`
       WITH ${predictionsOnce(sources)}, ${newestLabels(sources, query.asOfMs)}
       SELECT strftime(event_time, '%Y-%m-%d') AS day, count(*)::DOUBLE AS rows, count(label)::DOUBLE AS labelled,
-        sum(score) FILTER (label IS NOT NULL) AS score_sum, sum(label) AS label_sum
+        sum(${WEIGHT}) FILTER (label IS NOT NULL) AS requests,
+        sum(${WEIGHT} * score) FILTER (label IS NOT NULL) AS score_sum, sum(${WEIGHT} * label) AS label_sum
       FROM predictions LEFT JOIN labels USING (request_id)
       WHERE status = 'ok' AND score IS NOT NULL ${ofRelease(query)} GROUP BY day ORDER BY day`),
   );
@@ -119,6 +141,7 @@ async function readDayScores(reading: Reading, query: WindowQuery): Promise<DayS
     day: row.day,
     rows: row.rows,
     labelled: row.labelled,
+    requests: row.requests ?? 0,
     scoreSum: row.score_sum ?? 0,
     labelSum: row.label_sum ?? 0,
   }));
@@ -127,11 +150,21 @@ async function readDayScores(reading: Reading, query: WindowQuery): Promise<DayS
 async function readStatuses(reading: Reading, query: WindowQuery): Promise<Record<string, number>> {
   const sources = await sourcesOf(reading, query.model, query.fromMs, query.toMs);
   const rows = await inDuckDb(reading, (db) =>
-    db.rows<{ status: string; rows: number }>(`
+    db.rows<{ status: string; requests: number }>(`
       WITH ${predictionsOnce(sources)}
-      SELECT status, count(*)::DOUBLE AS rows FROM predictions WHERE true ${ofRelease(query)} GROUP BY status`),
+      SELECT status, round(sum(${WEIGHT})) AS requests FROM predictions WHERE true ${ofRelease(query)} GROUP BY status`),
   );
-  return Object.fromEntries(rows.map(({ status, rows: count }) => [status, count]));
+  return Object.fromEntries(rows.map(({ status, requests }) => [status, requests]));
+}
+
+async function readEvenRows(reading: Reading, query: WindowQuery): Promise<number> {
+  const sources = await sourcesOf(reading, query.model, query.fromMs, query.toMs);
+  const [found] = await inDuckDb(reading, (db) =>
+    db.rows<{ rows: number | null }>(`
+      WITH ${predictionsOnce(sources)}
+      SELECT round(sum(${WEIGHT}) ^ 2 / sum(${WEIGHT} ^ 2)) AS rows FROM predictions WHERE true ${ofRelease(query)}`),
+  );
+  return found?.rows ?? 0;
 }
 
 function ofRelease(query: WindowQuery): string {
@@ -160,7 +193,7 @@ async function readInputs(
 }
 
 interface Sources {
-  /** SELECTs over the parts; empty tables of the right columns where there are none. */
+  /** SELECTs over the parts, with all columns of the schema: null where parts are older than the column. */
   readonly predictions: string;
   readonly labels: string;
   readonly fromMs: number;
@@ -180,9 +213,11 @@ async function sourcesOf(reading: Reading, model: ModelName, fromMs: number, toM
 }
 
 function selectFrom(paths: readonly string[], columns: Readonly<Record<string, string>>): string {
-  if (paths.length > 0) return `SELECT * FROM read_parquet([${paths.map(quoteText).join(', ')}], union_by_name = true)`;
-  const empty = Object.entries(columns).map(([name, type]) => `NULL::${type} AS ${name}`);
-  return `SELECT ${empty.join(', ')} WHERE false`;
+  const named = Object.entries(columns).map(([name, type]) => `NULL::${type} AS ${name}`);
+  const empty = `SELECT ${named.join(', ')} WHERE false`;
+  if (paths.length === 0) return empty;
+  const parts = `SELECT * FROM read_parquet([${paths.map(quoteText).join(', ')}], union_by_name = true)`;
+  return `${parts} UNION ALL BY NAME ${empty}`;
 }
 
 /**

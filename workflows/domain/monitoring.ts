@@ -12,7 +12,9 @@ export interface MonitorReport {
   readonly dataQuality: readonly Verdict[];
   readonly drift: readonly Verdict[];
   readonly calibration: Verdict;
+  /** Requests of the window by all releases, refused ones too: as many as came, where only a share of them is logged. */
   readonly rows: number;
+  /** Logged rows with a label, of the days that calibration was measured on. */
   readonly labelled: number;
 }
 

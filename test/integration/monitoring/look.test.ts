@@ -78,6 +78,44 @@ describe('look of the monitor', () => {
     expect(dataQuality.map(({ check }) => check)).not.toContain('missing:origin');
   });
 
+  it('takes a smaller share of logged requests for no loss of traffic, and sees the decay behind it', async () => {
+    const { look, store, blobs } = await setUp('share');
+    await traffic(store, 0, 21, { count: 800 });
+    for (const at of [7, 14, 21]) expect((await look(at)).decision).toBe('healthy');
+    await traffic(store, 21, 36, { count: 800, logged: 16, score: 0.3 });
+    await look(29);
+    const result = await look(36);
+    const { rows, labelled, dataQuality } = await blobs.getJson<MonitorReport>(result.report);
+    expect([rows, labelled]).toEqual([5600, 350]);
+    expect(dataQuality.slice(0, 2)).toMatchObject([
+      { check: 'volume', outcome: 'pass' },
+      { check: 'refused', outcome: 'pass', counts: { rows: 350, defects: 0 } },
+    ]);
+    expect(result.decision).toBe('retrain');
+    expect(result.detail).toMatch(/^calibration: scores are \+0\.1000/);
+  });
+
+  it('weighs the days before and after another share by their requests', async () => {
+    const { look, store, blobs } = await setUp('weights');
+    await traffic(store, -1, 2, { score: 0.2, count: 1000 });
+    await traffic(store, 2, 7, { score: 0.4, count: 1000, logged: 10 });
+    const { calibration, labelled } = await blobs.getJson<MonitorReport>((await look(7)).report);
+    // Three days exact and four 0.2 too high, as many requests each.
+    expect(labelled).toBe(3 * 1000 + 4 * 100);
+    expect(calibration.statistic.value).toBeCloseTo((4 * 0.2) / 7, 12);
+    expect(calibration.outcome).toBe('fail');
+  });
+
+  it('does not measure a retired model: that nobody asks it is meant so', async () => {
+    const { look, store, blobs, retire } = await setUp('retired');
+    await traffic(store, 0, 28, {});
+    for (const at of [7, 14, 21]) await look(at);
+    retire();
+    const result = await look(50);
+    expect(result).toMatchObject({ decision: 'not-measurable', detail: 'the model is retired', retrainAsOf: null });
+    expect(await blobs.getJson<MonitorReport>(result.report)).toMatchObject({ release: 1, rows: 0, dataQuality: [] });
+  });
+
   it('cannot measure a model that nobody asked, or that nothing serves', async () => {
     const { look } = await setUp('silent');
     expect((await look(7)).decision).toBe('not-measurable');
@@ -91,20 +129,24 @@ interface Traffic {
   readonly shift?: number;
   readonly missing?: boolean;
   readonly part?: string;
+  /** Requests a day. */
+  readonly count?: number;
+  /** One in so many is logged. */
+  readonly logged?: number;
 }
 
-/** A hundred requests a day, one in five late; labels known after six hours. */
+/** A hundred requests a day if nothing else is said, one in five late; labels known after six hours. */
 async function traffic(
   store: ReturnType<typeof createMemoryStore>,
   from: number,
   to: number,
   options: Traffic,
 ): Promise<void> {
-  const { score = 0.2, shift = 0, missing = false, part = 'one' } = options;
+  const { score = 0.2, shift = 0, missing = false, part = 'one', count = 100, logged = 1 } = options;
   const random = seededRandom(from + 1);
   for (let at = from; at < to; at += 1) {
-    const rows = Array.from({ length: 100 }, (_, row) => ({
-      ...{ request_id: `${part}-${at}-${row}`, event_ms: start + at * day + row * 60_000, score },
+    const rows = Array.from({ length: count / logged }, (_, row) => ({
+      ...{ request_id: `${part}-${at}-${row}`, event_ms: start + at * day + row * 60_000, score, sample: 1 / logged },
       'x.distance': 500 + 100 * (normalFrom(random) + shift),
       'x.origin': missing ? null : row % 2 ? 'JFK' : 'SFO',
     }));
@@ -150,7 +192,7 @@ async function setUp(name: string, serves = true, redact: readonly string[] = []
   } as unknown as ReleaseManifest;
   const release = { model, version: 1, digest: 'sha256:00' };
   const route = {
-    route: { generation: 2, arms: [{ name: 'champion', release, weight: 1 }] },
+    route: { generation: 2, state: 'serving', arms: [{ name: 'champion', release, weight: 1 }] },
   } as unknown as StoredRoute;
   const activities = createLookActivities({
     ...{ store, blobs, now: () => 0 },
@@ -158,7 +200,8 @@ async function setUp(name: string, serves = true, redact: readonly string[] = []
     routes: { newest: async () => (serves ? route : null) },
     predictions: createPredictionReader(store, `${folder.path}/${name}`),
   });
+  const retire = () => Object.assign(route.route, { state: 'retired' });
   const look = (atDay: number) =>
     activities.look({ model, asOf: new Date(start + atDay * day).toISOString(), look: `look-${atDay}` });
-  return { store, blobs, look };
+  return { store, blobs, look, retire };
 }

@@ -84,7 +84,7 @@ describe('labels and predictions in the store', () => {
     await recordLabels(store, model, [{ requestId: 'a', label: 1, eventTimeMs: noon, knownAtMs: noon + hour }]);
     const window = { model, fromMs: noon - hour, toMs: noon + hour, release: 1, asOfMs: noon + 9 * hour };
     expect(await reader.dayScores(window)).toEqual([
-      { day: '2001-03-01', rows: 2, labelled: 1, scoreSum: 0.25, labelSum: 1 },
+      { day: '2001-03-01', rows: 2, labelled: 1, requests: 1, scoreSum: 0.25, labelSum: 1 },
     ]);
     expect(await reader.statuses({ ...window, release: null })).toEqual({ ok: 2, INPUT_INVALID: 1 });
     const columns = await reader.inputs(window, { distance: 'number', origin: 'category', absent: 'integer' });
@@ -95,11 +95,39 @@ describe('labels and predictions in the store', () => {
     });
   });
 
+  it('count a row for the requests that it stands for, and for one in parts that are older than the share', async () => {
+    const store = createMemoryStore();
+    const reader = createPredictionReader(store, `${folder.path}/shares`);
+    const window = { model, fromMs: noon - hour, toMs: noon + hour, release: null, asOfMs: noon + 9 * hour };
+    await writePredictions(store, model, 'old', [
+      { request_id: 'old', event_ms: noon, score: 0.5, sample: undefined },
+      { request_id: 'older', event_ms: noon, score: 0.5, sample: undefined },
+    ]);
+    expect(await reader.statuses(window)).toEqual({ ok: 2 });
+    expect(await reader.evenRows(window)).toBe(2);
+    await writePredictions(store, model, 'new', [
+      { request_id: 'a', event_ms: noon, score: 0.1, sample: 0.25 },
+      { request_id: 'b', event_ms: noon, score: null, status: 'INPUT_INVALID', sample: 0.25 },
+    ]);
+    expect(await reader.statuses(window)).toEqual({ ok: 6, INPUT_INVALID: 4 });
+    // Ten requests in rows of 1, 1, 4 and 4: 100 / 34.
+    expect(await reader.evenRows(window)).toBe(3);
+    const label = { label: 1, eventTimeMs: noon, knownAtMs: noon + hour };
+    await recordLabels(store, model, [
+      { ...label, requestId: 'a' },
+      { ...label, requestId: 'old' },
+    ]);
+    const [scores] = await reader.dayScores(window);
+    expect(scores).toMatchObject({ rows: 3, labelled: 2, requests: 5, labelSum: 5 });
+    expect(scores!.scoreSum).toBeCloseTo(0.9, 12);
+  });
+
   it('read nothing where nothing is, and forget a part that was erased', async () => {
     const store = createMemoryStore();
     const reader = createPredictionReader(store, `${folder.path}/c`);
     const window = { model, fromMs: noon - hour, toMs: noon + hour, release: null, asOfMs: noon };
     expect(await reader.statuses(window)).toEqual({});
+    expect(await reader.evenRows(window)).toBe(0);
     await writePredictions(store, model, 'one', [{ request_id: 'a', event_ms: noon, score: 0.5 }]);
     expect(await reader.statuses(window)).toEqual({ ok: 1 });
     await store.delete(`predictions/${model}/dt=2001-03-01/one.parquet`);

@@ -6,6 +6,8 @@ import { studentQuantile } from './distributions';
 export interface CalibrationDay {
   readonly day: string;
   readonly rows: number;
+  /** What the rows stand for, and the sums are of; default: themselves. */
+  readonly requests?: number;
   readonly scoreSum: number;
   readonly labelSum: number;
 }
@@ -29,10 +31,11 @@ export interface CalibrationGap {
 export function calibrationGap(days: readonly CalibrationDay[], alpha: number): CalibrationGap | null {
   const used = days.filter((day) => day.rows > 0);
   if (used.length < MIN_CALIBRATION_DAYS) return null;
-  const rows = used.reduce((sum, day) => sum + day.rows, 0);
-  const gap = used.reduce((sum, day) => sum + day.scoreSum - day.labelSum, 0) / rows;
-  const squares = used.reduce((sum, day) => sum + (day.scoreSum - day.labelSum - gap * day.rows) ** 2, 0);
-  const standardError = Math.sqrt((squares * used.length) / (used.length - 1)) / rows;
+  const sizeOf = ({ rows, requests }: CalibrationDay): number => requests ?? rows;
+  const size = used.reduce((sum, day) => sum + sizeOf(day), 0);
+  const gap = used.reduce((sum, day) => sum + day.scoreSum - day.labelSum, 0) / size;
+  const squares = used.reduce((sum, day) => sum + (day.scoreSum - day.labelSum - gap * sizeOf(day)) ** 2, 0);
+  const standardError = Math.sqrt((squares * used.length) / (used.length - 1)) / size;
   return { gap, halfWidth: standardError * studentQuantile(1 - alpha / 2, used.length - 1) };
 }
 

@@ -191,7 +191,7 @@ async function calibrationChart(demo: Demo, looks: readonly Look[]): Promise<str
   for (const day of days) {
     const at = FIRST_DAY + Math.floor((Date.parse(day.day) - FIRST_DAY) / WEEK_MS) * WEEK_MS;
     const { rows, score, label } = weeks.get(at) ?? { rows: 0, score: 0, label: 0 };
-    weeks.set(at, { rows: rows + day.labelled, score: score + day.scoreSum, label: label + day.labelSum });
+    weeks.set(at, { rows: rows + day.requests, score: score + day.scoreSum, label: label + day.labelSum });
   }
   const points = [...weeks]
     .filter(([, week]) => week.rows > 0)
