@@ -89,6 +89,8 @@ describe('drift of a feature', () => {
     const verdicts = judgeDrift(spec, [shifted(0.06, 50_000), shifted(0.3, 2_000), shifted(0, 2_000), shifted(3, 100)]);
     expect(verdicts.map(({ outcome }) => outcome)).toEqual(['pass', 'fail', 'pass', 'inconclusive']);
     expect(verdicts[0]!.detail).toContain('significant');
+    expect(verdicts[1]!.detail).toContain(', p < 0.001,');
+    expect(verdicts[2]!.detail).toMatch(/, p 0\.\d+$/);
   });
 
   it('sees a new category and a shifted hour', () => {
