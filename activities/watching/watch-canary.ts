@@ -1,7 +1,8 @@
 import { Context } from '@temporalio/activity';
 import type { DeploymentControlActivities, WatchInput } from '../../workflows/deployment.activities';
-import { firstEventMs, judgeCanary, sumObservations, type CanarySums } from '../../workflows/domain/canary';
+import { judgeCanary, sumObservations, type CanarySums } from '../../workflows/domain/canary';
 import { claimOf } from '../../workflows/domain/disagreement-claim';
+import { eventSpan } from '../../workflows/domain/event-span';
 import type { CanaryReport, WatchReason } from '../../workflows/domain/rollout';
 import type { Task } from '../../workflows/domain/spec';
 import type { Verdict } from '../../workflows/domain/verdict';
@@ -75,18 +76,18 @@ async function whyToReturn(ports: CanaryPorts, input: WatchInput, look: Look): P
 }
 
 /**
- * In event time a step lasts from where the workflow says, or from the first request under its own route, and ends by the largest
- * event time answered. A step without traffic ends at its wall-clock bound in either clock, inconclusive.
+ * In event time a step lasts from where the workflow says, or from the first requests under its own route, and ends by how far event
+ * time has come; a few requests, late or early, decide neither. A step without traffic ends at its wall-clock bound in either clock, inconclusive.
  */
 export function isStepOver(input: WatchInput, { documents }: Pick<Observed, 'documents'>, nowMs: number): boolean {
   if (nowMs >= input.endsAtMs) return true;
   if (input.rollout.clock === 'wall') return false;
   const own = documents.filter(({ generation }) => generation === input.generations.at(-1));
-  const startMs = input.eventStartMs ?? firstEventMs(own);
+  const startMs = input.eventStartMs ?? eventSpan(own)?.firstMs ?? null;
   const step = input.rollout.spec.steps[input.step];
-  const { watermarkMs } = sumObservations(documents);
-  if (startMs === null || watermarkMs === null || step === undefined) return false;
-  return watermarkMs >= startMs + step.forMs * (1 + (input.extension ?? 0));
+  const untilMs = eventSpan(documents)?.untilMs;
+  if (startMs === null || untilMs === undefined || step === undefined) return false;
+  return untilMs >= startMs + step.forMs * (1 + (input.extension ?? 0));
 }
 
 async function report(ports: CanaryPorts, input: WatchInput, look: Look, reason: WatchReason): Promise<CanaryReport> {

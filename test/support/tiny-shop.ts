@@ -137,7 +137,10 @@ async function publishObservation(
     updatedAt: AS_OF,
     watermarkMs,
     arms: { champion: counts, challenger: counts },
-    windows: [{ startMs, arm: 'challenger', requests: 240, errors: 0 }],
+    windows: [
+      { startMs, arm: 'champion', requests: 240, errors: 0 },
+      { startMs: watermarkMs, arm: 'challenger', requests: 240, errors: 0 },
+    ],
     paired: { keys: 480, sumAbsDifference: 0, sumSquaredDifference: 0 },
     lostAtMost: 0,
   };

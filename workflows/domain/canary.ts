@@ -1,5 +1,12 @@
 import type { DisagreementClaim } from './disagreement-claim';
-import type { BreakerEvent, ObservationDocument, PairedCounts, PairedWindowRow } from './observation';
+import { eventSpan } from './event-span';
+import {
+  type BreakerEvent,
+  type ObservationDocument,
+  PAIRED_WINDOW_MS,
+  type PairedCounts,
+  type PairedWindowRow,
+} from './observation';
 import type { ArmName } from './route';
 import type { RolloutSpec, Task } from './spec';
 import { judgeDisagreement } from './statistics/disagreement-verdict';
@@ -11,9 +18,10 @@ import type { Verdict } from './verdict';
 export interface CanarySums {
   readonly errors: ErrorCounts;
   readonly paired: PairedCounts;
+  /** From where traffic began: what few callers sent late is in `paired` alone. */
   readonly pairedWindows: readonly PairedWindowRow[];
   readonly requests: Readonly<Record<ArmName, number>>;
-  /** Largest event time answered, and start of the earliest window, epoch ms; null without traffic. */
+  /** How far time has come and where it began, in the route's clock, epoch ms, whatever few callers say; null with hardly any traffic. */
   readonly watermarkMs: number | null;
   readonly firstMs: number | null;
 }
@@ -21,6 +29,7 @@ export interface CanarySums {
 export function sumObservations(documents: readonly ObservationDocument[]): CanarySums {
   const sum = (pick: (document: ObservationDocument) => number): number =>
     documents.reduce((total, document) => total + pick(document), 0);
+  const span = eventSpan(documents);
   const keysOf = (arm: ArmName): KeyCounts => ({
     keys: sum((document) => document.arms[arm]?.keys ?? 0),
     errorKeys: sum((document) => document.arms[arm]?.errorKeys ?? 0),
@@ -36,13 +45,15 @@ export function sumObservations(documents: readonly ObservationDocument[]): Cana
       sumAbsDifference: sum(({ paired }) => paired.sumAbsDifference),
       sumSquaredDifference: sum(({ paired }) => paired.sumSquaredDifference),
     },
-    pairedWindows: documents.flatMap(({ pairedWindows = [] }) => pairedWindows),
+    pairedWindows: documents.flatMap(({ pairedWindows = [], pairedWindowMs = PAIRED_WINDOW_MS }) =>
+      pairedWindows.filter(({ startMs }) => span !== null && startMs + pairedWindowMs > span.firstMs),
+    ),
     requests: {
       champion: sum(({ arms }) => arms.champion?.requests ?? 0),
       challenger: sum(({ arms }) => arms.challenger?.requests ?? 0),
     },
-    watermarkMs: documents.reduce<number | null>((latest, { watermarkMs }) => larger(latest, watermarkMs), null),
-    firstMs: firstEventMs(documents),
+    watermarkMs: span?.untilMs ?? null,
+    firstMs: span?.firstMs ?? null,
   };
 }
 
@@ -93,16 +104,4 @@ function breakerVerdict(event: BreakerEvent, gateways: number): Verdict {
     detail: `gateway ${event.gateway} took the challenger out: ${event.reason}`,
     resolves: '',
   };
-}
-
-/** Start of the earliest window, epoch ms; null without traffic. */
-export function firstEventMs(documents: readonly ObservationDocument[]): number | null {
-  let earliest: number | null = null;
-  for (const { windows } of documents)
-    for (const { startMs } of windows) if (earliest === null || startMs < earliest) earliest = startMs;
-  return earliest;
-}
-
-function larger(a: number | null, b: number | null): number | null {
-  return a === null ? b : b === null ? a : Math.max(a, b);
 }

@@ -1,5 +1,6 @@
 import { GenerationCounts } from '../../../workers/gateway/records/generation-counts';
 import { MAX_PAIRED_ROWS } from '../../../workers/gateway/records/paired-windows';
+import { FEW_REQUESTS } from '../../../workflows/domain/event-span';
 import type { ObservationDocument } from '../../../workflows/domain/observation';
 
 const HOUR_MS = 3_600_000;
@@ -33,7 +34,7 @@ describe('windows of paired scores', () => {
 
   it('leave out a key whose clock stands still, which is counted all the same', () => {
     const counts = new GenerationCounts('flights/late-arrival', 2);
-    counts.countAnswer(0, false, true, START_MS, 1);
+    for (let request = 0; request < FEW_REQUESTS; request += 1) counts.countAnswer(0, false, true, START_MS, 1);
     counts.countPair(0.5, 0);
     const { paired, pairedWindows } = counts.document(ABOUT);
     expect([paired.keys, pairedWindows]).toEqual([1, []]);

@@ -7,7 +7,13 @@ import type { PairedQuery, PairedRows } from '../../../infra/predictions/reader'
 import type { ReleaseManifest } from '../../../workflows/domain/release';
 import type { WatchInput } from '../../../workflows/deployment.activities';
 import { keys } from '../../../workflows/domain/keys';
-import type { ArmCounts, ObservationDocument, PairedWindowRow } from '../../../workflows/domain/observation';
+import {
+  WINDOW_MS,
+  type ArmCounts,
+  type ObservationDocument,
+  type PairedWindowRow,
+  type WindowRow,
+} from '../../../workflows/domain/observation';
 import type { CanaryReport, QualityReport } from '../../../workflows/domain/rollout';
 import { createMemoryStore } from '../../support/memory-store';
 import { temporaryFolder } from '../../support/temporary-folder';
@@ -38,8 +44,8 @@ describe('watch of a canary step', () => {
 
   it('begins a step whose start is not known with the first request under its own route', () => {
     const before = observation({ watermarkMs: start + 5 * day });
-    const windows = [{ startMs: start + 5 * day, arm: 'champion', requests: 1, errors: 0 }] as const;
-    const own = (watermarkMs: number): ObservationDocument => observation({ generation: 3, windows, watermarkMs });
+    const own = (watermarkMs: number): ObservationDocument =>
+      observation({ generation: 3, windows: windowsOf(start + 5 * day, watermarkMs), watermarkMs });
     const step = { ...input(), generations: [2, 3] };
     expect(isStepOver(step, { documents: [before] }, 0)).toBe(false);
     expect(isStepOver(step, { documents: [before, own(start + 8 * day - 1)] }, 0)).toBe(false);
@@ -234,15 +240,24 @@ function arm(count: number, errorKeys: number): ArmCounts {
   return { requests: count, errors: errorKeys, keys: count, errorKeys, latencyMsSum: 0 };
 }
 
+/** Traffic at both ends of a time. */
+function windowsOf(fromMs: number, untilMs: number): WindowRow[] {
+  return [fromMs, untilMs].map((atMs) => ({
+    startMs: Math.floor(atMs / WINDOW_MS) * WINDOW_MS,
+    ...{ arm: 'champion', requests: 2_000, errors: 1 },
+  }));
+}
+
 function observation({
   challenger,
+  watermarkMs = start + hour,
   ...overrides
 }: Partial<ObservationDocument> & { challenger?: ArmCounts }): ObservationDocument {
   return {
     ...{ schema: 'slipway.observation/1', model, generation: 2, gateway: 'g', incarnation: 'one', updatedAt: '' },
-    watermarkMs: start + hour,
+    watermarkMs,
     arms: { champion: arm(4_000, 2), challenger: challenger ?? arm(600, 0) },
-    windows: [{ startMs: start, arm: 'champion', requests: 1, errors: 0 }],
+    windows: windowsOf(start, watermarkMs ?? start),
     paired: { keys: 600, sumAbsDifference: 18, sumSquaredDifference: 1 },
     pairedWindows: [0, 1, 2].map((at) => pairedDay(at, 0.03)),
     lostAtMost: 0,

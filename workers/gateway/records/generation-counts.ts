@@ -1,8 +1,10 @@
 import type { ModelName } from '../../../workflows/domain/names';
 import type { ArmCounts, ObservationDocument, WindowRow } from '../../../workflows/domain/observation';
+import { eventSpan } from '../../../workflows/domain/event-span';
 import { WINDOW_MS } from '../../../workflows/domain/observation';
 import type { ArmName } from '../../../workflows/domain/route';
 import { PairedWindows } from './paired-windows';
+import { ReachedTime } from './reached-time';
 
 export const ARM_NAMES: readonly ArmName[] = ['champion', 'challenger'];
 /** Index into ARM_NAMES. */
@@ -12,8 +14,8 @@ export type ArmIndex = 0 | 1;
 export const MAX_WINDOW_ROWS = 512;
 
 /**
- * A request that is later than so much behind the newest is counted, but in no window: a rollout begins with its earliest window, and
- * one caller whose clock stands at 1970 must not move that.
+ * A request that is later than so much behind what others have reached is counted, but in no window: a rollout of a day needs no
+ * windows of 1970, and there is room for so many.
  */
 export const MAX_LATENESS_MS = 86_400_000;
 
@@ -33,18 +35,22 @@ export class GenerationCounts {
   private readonly paired = { keys: 0, sumAbsDifference: 0, sumSquaredDifference: 0 };
   private pairedWindows = new PairedWindows();
   private watermarkMs: number | null = null;
+  private reached: ReachedTime;
   /** Grows with every change: what was published is compared with it. */
   revision = 0;
 
   constructor(
     readonly model: ModelName,
     readonly generation: number,
-    /** Newest instant that requests had reached, this generation's or, before its first, the one before. */
-    private newestMs: number | null = null,
-  ) {}
+    /** What the requests of the generation before had reached, epoch ms. */
+    reachedMs: number | null = null,
+  ) {
+    this.reached = new ReachedTime(reachedMs);
+  }
 
-  get watermark(): number | null {
-    return this.watermarkMs;
+  /** How far its requests have come, but for a few, epoch ms; null before that many. */
+  get reachedMs(): number | null {
+    return this.reached.ms;
   }
 
   /** One answered request of an arm. `atMs` is its time in the route's clock, `isNewKey` whether its key was met for the first time. */
@@ -58,8 +64,8 @@ export class GenerationCounts {
       if (isError) tally.errorKeys += 1;
     }
     if (this.watermarkMs === null || atMs > this.watermarkMs) this.watermarkMs = atMs;
-    this.newestMs = Math.max(this.newestMs ?? atMs, atMs);
-    if (atMs >= this.newestMs - MAX_LATENESS_MS) this.countWindow(arm, isError, atMs);
+    this.reached.add(atMs);
+    if (!this.isTooLate(atMs)) this.countWindow(arm, isError, atMs);
     this.revision += 1;
   }
 
@@ -68,7 +74,7 @@ export class GenerationCounts {
     this.paired.keys += 1;
     this.paired.sumAbsDifference += Math.abs(difference);
     this.paired.sumSquaredDifference += difference * difference;
-    if (this.newestMs === null || atMs >= this.newestMs - MAX_LATENESS_MS) this.pairedWindows.count(difference, atMs);
+    if (!this.isTooLate(atMs)) this.pairedWindows.count(difference, atMs);
     this.revision += 1;
   }
 
@@ -113,13 +119,18 @@ export class GenerationCounts {
     Object.assign(counts.paired, document.paired);
     counts.pairedWindows = PairedWindows.fromDocument(document);
     counts.watermarkMs = document.watermarkMs;
-    counts.newestMs = document.watermarkMs;
+    counts.reached = new ReachedTime(eventSpan([document])?.untilMs ?? null);
     counts.windowMs = document.windowMs ?? WINDOW_MS;
     for (const { startMs, arm, requests, errors } of document.windows) {
       counts.windows.set(startMs * 2 + ARM_NAMES.indexOf(arm), { requests, errors });
     }
     counts.revision = 1;
     return counts;
+  }
+
+  private isTooLate(atMs: number): boolean {
+    const reachedMs = this.reached.ms;
+    return reachedMs !== null && atMs < reachedMs - MAX_LATENESS_MS;
   }
 
   private countWindow(arm: ArmIndex, isError: boolean, atMs: number): void {

@@ -87,7 +87,7 @@ export class Observations {
     }
     const index = this.opened.length;
     const before = Math.max(
-      ...this.opened.map(({ counts }) => (counts.model === model ? (counts.watermark ?? -Infinity) : -Infinity)),
+      ...this.opened.map(({ counts }) => (counts.model === model ? (counts.reachedMs ?? -Infinity) : -Infinity)),
     );
     const observer = new GenerationObserver(
       new GenerationCounts(model, generation, Number.isFinite(before) ? before : null),
