@@ -127,6 +127,18 @@ describe('a refused request', () => {
     expect(await reader().inputs(WINDOW, { distance: 'number' })).toEqual({ distance: Float64Array.of(7) });
   });
 
+  it.each([
+    ['a feature', { source: 'feature', name: 'origin' }, [null, null]],
+    ['a parameter', { source: 'parameter', name: 'user' }, ['typed', 'typed']],
+  ])('keeps no key that is %s and was refused with it', async (_, assignment, kept) => {
+    const log = openLog();
+    const call = { served: servedWith({}, assignment), requestId: 'bad', key: 'typed' };
+    const times = { eventMs: DAY_MS, receivedMs: DAY_MS, traceparent: undefined };
+    log.add(refusedRequest({ call: { ...call, ...times }, rows: 2, code: 'INPUT_INVALID', latencyUs: 5 }));
+    await log.close();
+    expect((await query('SELECT assignment_key FROM PARTS')).map((row) => row['assignment_key'])).toEqual(kept);
+  });
+
   it('of a caller is logged by the gateway, row by row, and what is no request is not', async () => {
     const fixture = new GatewayFixture();
     try {

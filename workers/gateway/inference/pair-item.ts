@@ -1,7 +1,7 @@
 import type { BatchItem } from '../execution/batching';
 import type { Column } from './conversion';
 import type { InferenceContext } from './inference-context';
-import type { LoggedRequest } from '../records/prediction-row';
+import type { AnsweredRequest } from '../records/prediction-row';
 import type { V2Request } from './protocol';
 import type { LoadedRelease } from '../routes/served-model';
 
@@ -15,7 +15,7 @@ export class PairItem implements BatchItem {
 
   private constructor(
     private readonly service: InferenceContext,
-    private readonly logged: LoggedRequest,
+    private readonly logged: AnsweredRequest,
     private readonly other: LoadedRelease,
     private readonly isNewKey: boolean,
     readonly columns: readonly Column[],
@@ -25,7 +25,7 @@ export class PairItem implements BatchItem {
 
   static start(
     service: InferenceContext,
-    logged: LoggedRequest,
+    logged: AnsweredRequest,
     other: LoadedRelease,
     request: V2Request,
     isNewKey: boolean,

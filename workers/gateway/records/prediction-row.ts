@@ -12,7 +12,8 @@ export interface LoggedRequest {
   readonly arm: string;
   readonly release: LoadedRelease;
   readonly requestId: string;
-  readonly key: string;
+  /** Null where it is not to be known. */
+  readonly key: string | null;
   readonly eventMs: number;
   readonly receivedMs: number;
   readonly status: string;
@@ -28,9 +29,14 @@ export interface LoggedRequest {
   readonly traceparent: TraceParent;
 }
 
+/** One that an arm answered. */
+export interface AnsweredRequest extends LoggedRequest {
+  readonly key: string;
+}
+
 /** A request whose values the champion refused: logged with its code and without a value, so that its kind shows and its content does not. */
 export interface Refusal {
-  readonly call: Pick<LoggedRequest, 'served' | 'requestId' | 'key' | 'eventMs' | 'receivedMs' | 'traceparent'>;
+  readonly call: Pick<AnsweredRequest, 'served' | 'requestId' | 'key' | 'eventMs' | 'receivedMs' | 'traceparent'>;
   readonly rows: number;
   readonly code: ErrorCode;
   readonly latencyUs: number;
@@ -38,12 +44,13 @@ export interface Refusal {
 
 /**
  * What the log says of a refusal. The refused values are in it as nulls: they may be anything a caller typed into the wrong field, and
- * the monitor needs to know how many there are, not which.
+ * the monitor needs to know how many there are, not which. A key that is a feature's value is such a value.
  */
 export function refusedRequest({ call, rows, code, latencyUs }: Refusal): LoggedRequest {
   const { served, requestId, key, eventMs, receivedMs, traceparent } = call;
   return {
-    ...{ served, requestId, key, eventMs, receivedMs, rows, latencyUs, traceparent },
+    ...{ served, requestId, eventMs, receivedMs, rows, latencyUs, traceparent },
+    key: served.route.assignment.source === 'feature' ? null : key,
     arm: 'champion',
     release: served.champion,
     status: code,

@@ -104,7 +104,7 @@ export class PredictionStage {
   private putHead(request: LoggedRequest, at: number, keepsKey: boolean): void {
     const { requestId, key } = request;
     const idBytes = this.putText(requestId);
-    const keyBytes = !keepsKey ? NO_TEXT : key === requestId ? SAME_AS_ID : this.putText(key);
+    const keyBytes = !keepsKey || key === null ? NO_TEXT : key === requestId ? SAME_AS_ID : this.putText(key);
     const traceId = request.traceparent === undefined ? null : traceIdOf(request.traceparent);
     const traceBytes = traceId === null ? NO_TEXT : this.putText(traceId);
     const { numbers } = this;
