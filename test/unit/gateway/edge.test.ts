@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { exportJWK, generateKeyPair, type KeyLike, SignJWT } from 'jose';
+import { createLocalJWKSet, exportJWK, generateKeyPair, type KeyLike, SignJWT } from 'jose';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import { Admission } from '../../../workers/gateway/edge/admission';
 import { ANYBODY, Callers } from '../../../workers/gateway/edge/callers';
@@ -169,6 +169,18 @@ describe('tokens', () => {
     } finally {
       writeFileSync(keys, before);
     }
+  });
+
+  it('of a key that is taken out while they are verified are not remembered', async () => {
+    const callers = new Callers(file, () => clock.ms);
+    const text = await token();
+    const verifying = identify(callers, text);
+    const issuer = callers['issuers'].get('https://id.example')!;
+    const renewed = createLocalJWKSet({ keys: [{ ...(await exportJWK(otherPublicKey)), alg: 'EdDSA' }] });
+    Object.assign(issuer, { keySet: { value: renewed, failedLooks: 0 } });
+    expect(await codeOf(async () => identify(callers, await token({}, otherKey)))).toBe('nothing');
+    await verifying;
+    expect(await codeOf(() => identify(callers, text))).toBe('UNAUTHENTICATED');
   });
 
   it('that name no model may ask none', async () => {

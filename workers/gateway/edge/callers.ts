@@ -37,6 +37,11 @@ interface Issuer extends TokenIssuer {
   verifiedBy: KeySet;
 }
 
+interface VerifiedToken extends KnownToken {
+  readonly issuer: Issuer;
+  readonly verifiedBy: KeySet;
+}
+
 /**
  * Knows callers by API key or by token. Keys are looked up by a keyed hash of their hash, under a secret of this process, so
  * that the time of a look-up says nothing about a key; tokens that verified are remembered by hash until they expire.
@@ -92,7 +97,9 @@ export class Callers {
     const known = this.tokens.get(key);
     if (known && known.expiresMs > this.clock()) return known.caller;
     this.tokens.delete(key);
-    return this.verify(token).then((verified) => {
+    return this.verify(token).then(({ issuer, verifiedBy, ...verified }) => {
+      // Its keys may have changed meanwhile.
+      if (verifiedBy !== issuer.keySet.value) return verified.caller;
       if (this.tokens.size >= MAX_KEPT_TOKENS) this.tokens.delete(this.tokens.keys().next().value!);
       this.tokens.set(key, verified);
       return verified.caller;
@@ -109,11 +116,12 @@ export class Callers {
     }
   }
 
-  private async verify(token: string): Promise<KnownToken> {
+  private async verify(token: string): Promise<VerifiedToken> {
     try {
       const issuer = this.issuers.get(decodeJwt(token).iss ?? '');
       if (!issuer) throw unauthenticated('the token is of an issuer that is not taken here');
-      const { payload } = await jwtVerify(token, issuer.keySet.value, {
+      const verifiedBy = issuer.keySet.value;
+      const { payload } = await jwtVerify(token, verifiedBy, {
         issuer: issuer.issuer,
         audience: issuer.audience,
         algorithms: ALGORITHMS,
@@ -126,7 +134,7 @@ export class Callers {
         models: modelsOf(payload[issuer.models]),
         rate: issuer.rate,
       };
-      return { caller, expiresMs: (payload.exp! + CLOCK_TOLERANCE_SECONDS) * 1_000 };
+      return { issuer, verifiedBy, caller, expiresMs: (payload.exp! + CLOCK_TOLERANCE_SECONDS) * 1_000 };
     } catch (error) {
       if (error instanceof errors.JOSEError) throw unauthenticated(`the token does not verify: ${error.message}`);
       throw error;
