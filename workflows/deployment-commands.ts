@@ -12,7 +12,7 @@ import { MAX_QUEUED_RELEASES } from './deployment.messages';
 import { reportFailure, rethrowDefects } from './failures';
 import type { Delivery } from './inbox';
 import type { Receipt } from './lifecycle.messages';
-import { notifyRun } from './rollout-notice';
+import { joinHandOver, notifyRun } from './rollout-notice';
 import type { RolloutProgress } from './rollout-progress';
 
 const UNFREEZE_FIRST = 'the model is retired and serves nobody; unfreeze it first';
@@ -120,7 +120,7 @@ async function enqueue(deployment: Deployment, { id, args, actor }: Command): Pr
     await notifyRun(deployment, run, { outcome: 'promoted', detail: 'it serves already' });
     return accept(`release ${release.version} serves already`);
   }
-  if (isInHand(deployment, release)) return accept(`release ${release.version} is in hand already`);
+  if (await isKnown(deployment, release, run)) return accept(`release ${release.version} is in hand already`);
   if (deployment.queue.length >= MAX_QUEUED_RELEASES) return refuse(`${MAX_QUEUED_RELEASES} releases wait already`);
   deployment.queue.push({ id, release, run, actor });
   const ahead = deployment.queue.length - 1 + (deployment.inHand ? 1 : 0);
@@ -183,7 +183,7 @@ async function steer(
   // What is being verified may be steered in a moment; but nobody waits behind this, least of all a rollback (invariant I4).
   await condition(() => deployment.preparation === null || deployment.inbox.isContended);
   const { rollout, preparation } = deployment;
-  if (preparation) return refuse(`release ${preparation.release.version} is still being verified; try again`);
+  if (preparation) return refuse(`release ${preparation.handOver.release.version} is still being verified; try again`);
   if (!rollout) return refuse('no rollout is in progress');
   const tooLate = action === 'skipStep' ? whyNothingToSkip(rollout) : null;
   if (tooLate !== null) return refuse(tooLate);
@@ -277,9 +277,17 @@ async function whyNotServable(deployment: Deployment, release: ReleaseRef): Prom
   return servable.ok ? null : { accepted: false, code: servable.code, detail: servable.detail };
 }
 
-function isInHand(deployment: Deployment, release: ReleaseRef): boolean {
-  const { inHand, queue } = deployment;
-  return inHand?.digest === release.digest || queue.some((waiting) => waiting.release.digest === release.digest);
+/** Whether the release is in hand or waits; a run that hands it over after an operator did is told of its end too. */
+async function isKnown(deployment: Deployment, release: ReleaseRef, run: string | null): Promise<boolean> {
+  const { handOver, queue } = deployment;
+  if (handOver?.release.digest === release.digest) {
+    await joinHandOver(deployment, handOver, run);
+    return true;
+  }
+  const at = queue.findIndex((waiting) => waiting.release.digest === release.digest);
+  if (at < 0) return false;
+  queue[at] = { ...queue[at]!, run: queue[at]!.run ?? run };
+  return true;
 }
 
 /** Shape only: whether there is such a release is for an activity to find out. */

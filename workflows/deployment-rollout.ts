@@ -7,8 +7,8 @@ import { explainVerdicts, serveOnly, splitTraffic } from './domain/rollout-steps
 import type { Deployment } from './deployment-state';
 import type { QueuedRelease } from './deployment.messages';
 import { failedWith, reportFailure, rethrowDefects } from './failures';
-import { notifyRun } from './rollout-notice';
-import { RolloutPreparation, RolloutProgress, type RolloutUndo } from './rollout-progress';
+import { tellEnd } from './rollout-notice';
+import { type HandOver, RolloutPreparation, RolloutProgress, type RolloutUndo } from './rollout-progress';
 import { setKeyword } from './search-attributes';
 import { watchStep } from './rollout-watch';
 
@@ -27,11 +27,12 @@ const CONTROL = 'process:control';
  * One release from hand-over to its end, as a scope that a command may cancel at any point. Whatever ends it against the release, the
  * champion serves alone when this returns, or the deployment is halted and says so.
  */
-export async function rollOut(deployment: Deployment, queued: QueuedRelease): Promise<void> {
-  deployment.preparation = new RolloutPreparation(queued.release);
-  const progress = await prepare(deployment, deployment.preparation, queued);
+export async function rollOut(deployment: Deployment, { release, run }: QueuedRelease): Promise<void> {
+  const handOver: HandOver = { release, run, end: null };
+  deployment.preparation = new RolloutPreparation(handOver);
+  const progress = await prepare(deployment, deployment.preparation);
   deployment.preparation = null;
-  if (!(progress instanceof RolloutProgress)) return endUnbegun(deployment, queued, progress);
+  if (!(progress instanceof RolloutProgress)) return endUnbegun(deployment, handOver, progress);
   deployment.rollout = progress;
   const ended = await attempt(deployment, progress);
   await CancellationScope.nonCancellable(async () => {
@@ -42,11 +43,8 @@ export async function rollOut(deployment: Deployment, queued: QueuedRelease): Pr
 }
 
 /** The rollout, or why there is none. */
-async function prepare(
-  deployment: Deployment,
-  preparation: RolloutPreparation,
-  { release, run }: QueuedRelease,
-): Promise<RolloutProgress | RolloutEnd> {
+async function prepare(deployment: Deployment, preparation: RolloutPreparation): Promise<RolloutProgress | RolloutEnd> {
+  const { release, run } = preparation.handOver;
   const { champion, generation } = deployment;
   const input = { release, run, champion, attempt: generation + 1 };
   const summary = `Verify release ${release.version}: signature, digest, approvals`;
@@ -54,7 +52,7 @@ async function prepare(
     const prepared = await preparation.scope.run(() => deployment.quick.prepareRollout(summary, input));
     // A command may have ended it in the very moment that it was found good.
     if (preparation.stop) return stopped(preparation);
-    if (prepared.accepted) return new RolloutProgress(prepared.rollout, prepared.assignment);
+    if (prepared.accepted) return new RolloutProgress(prepared.rollout, prepared.assignment, preparation.handOver);
     return against('refused', `${prepared.code}: ${prepared.detail}`);
   } catch (error) {
     rethrowDefects(error);
@@ -66,7 +64,8 @@ async function prepare(
 }
 
 /** Nothing was committed: whoever handed the release over is told, and commands need not wait for it. */
-async function endUnbegun(deployment: Deployment, { release, run }: QueuedRelease, ended: RolloutEnd): Promise<void> {
+async function endUnbegun(deployment: Deployment, handOver: HandOver, ended: RolloutEnd): Promise<void> {
+  const { release } = handOver;
   const { outcome, detail, actor } = ended;
   upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.verdict, outcome)]);
   const was = outcome === 'refused' ? 'refused' : `${outcome} before its rollout began`;
@@ -74,7 +73,7 @@ async function endUnbegun(deployment: Deployment, { release, run }: QueuedReleas
   const rollout = `rollout-${release.version}-${deployment.generation + 1}`;
   await CancellationScope.nonCancellable(async () => {
     await record(deployment, { rollout, release, event: 'ended', outcome, detail, actor });
-    await notifyRun(deployment, run, { outcome, detail });
+    await tellEnd(deployment, handOver, { outcome, detail });
   });
 }
 
@@ -271,13 +270,13 @@ async function endShadow(deployment: Deployment, progress: RolloutProgress, why:
 }
 
 async function conclude(deployment: Deployment, progress: RolloutProgress, ended: RolloutEnd): Promise<void> {
-  const { id, release, run } = progress.rollout;
+  const { id, release } = progress.rollout;
   const { outcome, detail, actor } = ended;
   upsertSearchAttributes([setKeyword(SEARCH_ATTRIBUTES.verdict, outcome)]);
   deployment.tellEnd(`Release ${release.version}: rollout ended, ${outcome}. ${detail}`);
   const { verdicts, evidence } = progress;
   await record(deployment, { rollout: id, release, event: 'ended', outcome, detail, actor, verdicts, evidence });
-  await notifyRun(deployment, run, { outcome, detail });
+  await tellEnd(deployment, progress.handOver, { outcome, detail });
 }
 
 type RolloutEvent = Omit<Parameters<Deployment['record']['recordRollout']>[1], 'model' | 'verdicts' | 'evidence'> &

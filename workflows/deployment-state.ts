@@ -18,7 +18,7 @@ import {
 } from './deployment.messages';
 import { failedWith, rethrowDefects } from './failures';
 import { Inbox } from './inbox';
-import type { RolloutPreparation, RolloutProgress } from './rollout-progress';
+import type { HandOver, RolloutPreparation, RolloutProgress } from './rollout-progress';
 import { setKeyword } from './search-attributes';
 import { Story, type StoryLine } from './story';
 
@@ -157,9 +157,13 @@ export class Deployment {
     }
   }
 
+  get handOver(): HandOver | null {
+    return (this.preparation ?? this.rollout)?.handOver ?? null;
+  }
+
   /** The release on its way to serve, being verified or on trial. */
   get inHand(): ReleaseRef | null {
-    return this.preparation?.release ?? this.rollout?.rollout.release ?? null;
+    return this.handOver?.release ?? null;
   }
 
   /** Retired with a release to come back to; before its first champion a model serves nobody either, but takes releases. */

@@ -1,7 +1,7 @@
 import { CancellationScope } from '@temporalio/workflow';
 import type { Digest } from './domain/digest';
 import type { ReleaseRef } from './domain/release';
-import type { Rollout, RolloutOutcome } from './domain/rollout';
+import type { Rollout, RolloutEnded, RolloutOutcome } from './domain/rollout';
 import { planSteps } from './domain/rollout-steps';
 import type { AssignmentSpec, RolloutSpec, RolloutStep } from './domain/spec';
 import type { Verdict } from './domain/verdict';
@@ -17,12 +17,20 @@ export interface Stop {
 /** Why something is undone, for the audit log. */
 export type RolloutUndo = Pick<Stop, 'reason' | 'actor'>;
 
+/** The release in hand, and the run that waits for its end: it may hand over what an operator handed over before it. */
+export interface HandOver {
+  readonly release: ReleaseRef;
+  run: string | null;
+  /** Set when the run is told: one that comes after that is told by whoever takes it. */
+  end: Pick<RolloutEnded, 'outcome' | 'detail'> | null;
+}
+
 /** A release that is being verified before its rollout: a command ends that as it ends a rollout, however long it would be tried. */
 export class RolloutPreparation {
   readonly scope = new CancellationScope();
   stop: Stop | null = null;
 
-  constructor(readonly release: ReleaseRef) {}
+  constructor(readonly handOver: HandOver) {}
 
   end(stop: Stop): void {
     this.stop ??= stop;
@@ -63,6 +71,7 @@ export class RolloutProgress {
   constructor(
     rollout: Rollout,
     readonly assignment: AssignmentSpec,
+    readonly handOver: HandOver,
   ) {
     this.spec = rollout.spec;
     this.steps = planSteps(rollout.spec);
@@ -85,9 +94,9 @@ export class RolloutProgress {
   }
 
   status(): NonNullable<DeploymentStatus['rollout']> {
-    const { id, release, run } = this.rollout;
+    const { id, release } = this.rollout;
     return {
-      ...{ id, release, run },
+      ...{ id, release, run: this.handOver.run },
       step: this.step,
       steps: this.steps.length,
       stepMs: this.steps[this.step]?.forMs ?? 0,

@@ -1,11 +1,19 @@
 import { ApplicationFailure } from '@temporalio/common';
-import type { DeploymentStatus } from '../../workflows/deployment.messages';
+import type { DeploymentStatus, Receipt } from '../../workflows/deployment.messages';
 import { canaryReport, releaseRef, ROLLOUT_SPEC, untilCancelled, alone } from '../support/fake-documents';
 import type { FakeWorld } from '../support/fake-world';
 import { timeSkippingBench } from '../support/time-skipping-bench';
 import { ended, eventually, challengerShares } from '../support/workflow-bench';
 
 const { bench } = timeSkippingBench();
+
+/** A command that ends the run of the deployment may be answered by the next one, which knows only that it was accepted. */
+const expectAccepted = ({ accepted, detail }: Receipt, expected: string): void => {
+  expect({ accepted, detail }).toEqual({
+    accepted: true,
+    detail: detail === 'was accepted before' ? detail : expected,
+  });
+};
 
 const status = (world: FakeWorld): Promise<DeploymentStatus> => bench.deploymentStatus(world.model);
 
@@ -17,7 +25,7 @@ describe('commands during a rollout', () => {
     await bench.release(releaseRef(world.model, 3));
     await bench.watching(world);
     const receipt = await bench.command(world.model, 'rollback', { reason: 'scores look odd' });
-    expect(receipt).toEqual({ accepted: true, detail: 'release 2 serves alone, generation 4' });
+    expectAccepted(receipt, 'release 2 serves alone, generation 4');
     expect(world.served).toMatchObject({ generation: 4, arms: alone(2) });
     expect(world.routes[3]).toMatchObject({
       actor: 'person:olga',
@@ -263,7 +271,7 @@ it('divert ends a bootstrap shadow, and the release serves', async () => {
   );
   expect(await bench.command(world.model, 'skipStep')).toMatchObject({ accepted: false });
   const receipt = await bench.command(world.model, 'divert', { release: releaseRef(world.model, 2) });
-  expect(receipt).toEqual({ accepted: true, detail: 'release 2 serves alone, generation 3' });
+  expectAccepted(receipt, 'release 2 serves alone, generation 3');
   expect(world.served).toMatchObject({ generation: 3, arms: alone(2), state: 'serving' });
   expect(world.outcomes).toEqual(['aborted']);
 });
@@ -287,7 +295,7 @@ describe('commands while a release is being verified', () => {
   it('I4: a rollback ends it at once, however often it would be tried again', async () => {
     const world = await verifying();
     const receipt = await bench.command(world.model, 'rollback', { reason: 'we need the old one' });
-    expect(receipt).toEqual({ accepted: true, detail: 'release 2 serves alone, generation 2' });
+    expectAccepted(receipt, 'release 2 serves alone, generation 2');
     expect(await ended(world)).toEqual(['rolled-back']);
     expect(world.rolloutEvents).toEqual([
       {

@@ -234,3 +234,71 @@ describe('continue as new', () => {
     expect(input.seen.length).toBeLessThanOrEqual(200);
   }, 120_000);
 });
+
+describe('a run hands over what an operator handed over before it', () => {
+  const RUN = 'r-0123456789-1';
+  const waitingRun = async (world: FakeWorld): Promise<{ result: () => Promise<unknown> }> => {
+    world.script.plan = { approvalsRequired: 0 };
+    const handle = await bench.startLifecycle(world.request(RUN));
+    await eventually(
+      () => bench.lifecycleStatus(world.request(RUN)),
+      ({ detail }) => detail.includes('waits for its end'),
+    );
+    return handle;
+  };
+  const aborted = { outcome: 'rolled-back', detail: expect.stringContaining('aborted by person:olga') as string };
+
+  it('and is told the end of what waited in the queue, across runs of the deployment', async () => {
+    const world = await bench.deployed(({ script }) => (script.canary = untilCancelled));
+    const run = await waitingRun(world);
+    await bench.release(releaseRef(world.model, 3));
+    await bench.watching(world);
+    await bench.release(releaseRef(world.model, 4), null, 'by hand');
+    expect(await bench.release(releaseRef(world.model, 4), RUN)).toEqual({
+      accepted: true,
+      detail: 'release 4 is in hand already',
+    });
+    await bench.command(world.model, 'abort', { release: releaseRef(world.model, 3) });
+    await eventually(
+      () => status(world),
+      ({ rollout }) => rollout?.release.version === 4,
+    );
+    expect((await status(world)).rollout).toMatchObject({ run: RUN });
+    await bench.command(world.model, 'abort');
+    expect(await run.result()).toMatchObject(aborted);
+  });
+
+  it('and is told the end of a rollout in progress', async () => {
+    const world = await bench.deployed(({ script }) => (script.canary = untilCancelled));
+    const run = await waitingRun(world);
+    await bench.release(releaseRef(world.model, 3), null, 'by hand');
+    await bench.watching(world);
+    await bench.release(releaseRef(world.model, 3), RUN);
+    expect((await status(world)).rollout).toMatchObject({ run: RUN });
+    await bench.command(world.model, 'abort');
+    expect(await run.result()).toMatchObject(aborted);
+  });
+
+  it('and is told when it comes while the end is being recorded', async () => {
+    const world = await bench.deployed(({ script }) => (script.canary = () => canaryReport('fail')));
+    const run = await waitingRun(world);
+    const record = world.recordRollout.bind(world);
+    let letRecord = (): void => undefined;
+    const gate = new Promise<void>((go) => (letRecord = go));
+    let isEnding = false;
+    world.recordRollout = async (input) => {
+      isEnding ||= input.event === 'ended';
+      if (input.event === 'ended') await gate;
+      return record(input);
+    };
+    await bench.release(releaseRef(world.model, 3), null, 'by hand');
+    await eventually(
+      () => isEnding,
+      (ending) => ending,
+    );
+    const receipt = await bench.release(releaseRef(world.model, 3), RUN);
+    letRecord();
+    expect(receipt).toMatchObject({ detail: 'release 3 is in hand already' });
+    expect(await run.result()).toMatchObject({ outcome: 'rolled-back' });
+  });
+});
