@@ -126,7 +126,8 @@ function explainRollout(rollout: RolloutSpec, assignment: AssignmentSpec, clock:
     assignment.source === 'request'
       ? 'each request is a caller of its own'
       : `callers are told apart by the ${assignment.source} ${assignment.name}`;
-  const first = rollout.bootstrap === 'direct' ? 'serves at once' : 'runs in shadow first';
+  const first =
+    rollout.bootstrap === 'direct' ? 'serves at once' : 'is registered and gets no requests until `promote-now`';
   return [
     `The first release ${first}. A later one is the challenger of ${rollout.steps.map((step) => `${formatPercent(step.weight)} for ${formatDuration(step.forMs)}`).join(', then ')}, and bakes ${formatDuration(rollout.bakeMs)} at 100 %.`,
     `Time is ${clock === 'event' ? "the requests' own (event time)" : 'wall time'}; ${key}.`,

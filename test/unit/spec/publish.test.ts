@@ -63,6 +63,13 @@ it('explains what each step has to show of disagreement, and which ends before a
   );
 });
 
+it('explains that a first release in shadow gets no requests', () => {
+  const text = (bootstrap: string): string =>
+    explainSpec(parseSpec(`${SMALL_SPEC}rollout: { bootstrap: ${bootstrap} }\n`, { file: 'model.yaml' }), new Date(0));
+  expect(text('direct')).toContain('The first release serves at once.');
+  expect(text('shadow')).toContain('The first release is registered and gets no requests until `promote-now`.');
+});
+
 it.each(['late-arrival', 'challenger', 'kilometres', 'utc-hours'])('the example %s is a valid spec', (name) => {
   const file = join(root, 'client/examples/flights', `${name}.yaml`);
   expect(parseSpec(readFileSync(file, 'utf8'), { file })).toMatchObject({
