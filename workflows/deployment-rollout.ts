@@ -147,14 +147,14 @@ async function shiftTraffic(deployment: Deployment, progress: RolloutProgress, c
   );
 }
 
-/** There is nobody to compare a first release with: it serves at once, or mirrors traffic until an operator decides. */
+/** There is nobody to compare a first release with: it serves at once, or is open in no gateway until an operator decides. */
 async function bootstrap(deployment: Deployment, progress: RolloutProgress): Promise<RolloutEnd> {
   const { rollout, assignment } = progress;
   if (rollout.spec.bootstrap === 'shadow') {
     progress.compensations.push({ what: 'end the shadow', undo: (why) => endShadow(deployment, progress, why) });
     await deployment.commit({
       intent: `${rollout.id}/shadow`,
-      summary: `release ${rollout.release.version} mirrors requests`,
+      summary: `release ${rollout.release.version} waits in shadow for promoteNow`,
       reason: `first release, bootstrap shadow, ${rollout.id}`,
       actor: CONTROL,
       arms: [],
@@ -167,7 +167,7 @@ async function bootstrap(deployment: Deployment, progress: RolloutProgress): Pro
     await waitForOperator(
       deployment,
       progress,
-      `release ${rollout.release.version} mirrors requests and serves nobody; promote or abort it`,
+      `release ${rollout.release.version} waits in shadow and serves nobody; promote or abort it`,
     );
   }
   await promote(deployment, progress);
