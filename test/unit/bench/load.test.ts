@@ -113,14 +113,11 @@ describe('a load', () => {
       'in Node',
       () => [...nodeEntry(join(__dirname, '../../bench/gateway/load-child.ts')), origin, file(), 'abcdef', '1', '4'],
     ],
-    [
-      'by wrk, where it is installed',
-      () => {
-        const script = join(__dirname, '../../bench/gateway/requests.lua');
-        return wrk === null ? [] : [wrk, '-t1', '-c4', '-d1s', '-s', script, origin, '--', file(), 'abcdef'];
-      },
-    ],
   ];
+  if (wrk !== null) {
+    const script = join(__dirname, '../../bench/gateway/requests.lua');
+    commands.push(['by wrk', () => [wrk, '-t1', '-c4', '-d1s', '-s', script, origin, '--', file(), 'abcdef']]);
+  }
   const run = async (argv: readonly string[]): Promise<LoadResult> => {
     seen.length = 0;
     const [program, ...rest] = argv;
@@ -130,7 +127,6 @@ describe('a load', () => {
   it.each(commands)(
     '%s sends the bodies in turn, each with an id of its own, and counts the answers',
     async (_, argv) => {
-      if (argv().length === 0) return;
       status = 200;
       const result = await run(argv());
       expect(result).toMatchObject({ badStatus: 0, broken: 0 });
@@ -138,17 +134,14 @@ describe('a load', () => {
       expect(result.p50Us).toBeLessThanOrEqual(result.p99Us);
       expect(new Set(seen.map(({ id }) => id)).size).toBe(seen.length);
       expect(seen.every(({ id, type }) => id.length === ID_LENGTH && type === 'application/json')).toBe(true);
-      expect(
-        seen
-          .slice(0, 3)
-          .map(({ value }) => value)
-          .sort(),
-      ).toEqual([1, 2, 3]);
+      // Four connections: requests may arrive in another order than they were made in.
+      const times = [1, 2, 3].map((value) => seen.filter((request) => request.value === value).length);
+      expect(Math.max(...times) - Math.min(...times)).toBeLessThanOrEqual(4);
+      expect(Math.min(...times)).toBeGreaterThan(0);
     },
   );
 
   it.each(commands)('%s counts errors as errors', async (_, argv) => {
-    if (argv().length === 0) return;
     status = 500;
     const result = await run(argv());
     expect(result.badStatus).toBe(result.requests);
