@@ -19,6 +19,7 @@ const historyType = (patchProtobufRoot(proto) as unknown as { lookupType(name: s
 );
 
 const folder = join(__dirname, 'histories');
+const root = join(__dirname, '../..');
 
 export interface StoredHistory {
   /** `<workflow>/<feature>-v<version>`. */
@@ -59,6 +60,7 @@ export function writeHistory(name: string, workflowId: string, history: History)
 
 function anonymous(this: unknown, key: string, value: unknown): unknown {
   if (key === 'identity') return 'test';
+  if (key === 'stackTrace' && typeof value === 'string') return value.replaceAll(`${root}/`, '');
   const isSticky =
     typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'TASK_QUEUE_KIND_STICKY';
   return isSticky ? { ...value, name: 'sticky' } : value;
