@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DEFAULT_SERVING } from '../../workflows/domain/serving';
 import { DATE_PARTS, METRICS } from '../../workflows/domain/spec';
 import { DURATION_PATTERN, PERCENT_PATTERN, SIZE_PATTERN, parseDuration, parseFraction, parseSizeMb } from './units';
 
@@ -201,7 +202,7 @@ const rollout = z.strictObject({
 const serving = z.strictObject({
   batch: z
     .strictObject({
-      maxRows: count(1, 4_096).prefault(64).describe('Rows in one inference at most.'),
+      maxRows: count(1, 4_096).prefault(DEFAULT_SERVING.batch.maxRows).describe('Rows in one inference at most.'),
       window: duration.prefault('0s').describe('How long a request may wait for company.'),
     })
     .prefault({}),

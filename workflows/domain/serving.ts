@@ -1,7 +1,7 @@
 /** How gateways serve a release. Part of its signed manifest, so that it is reviewed and approved with the model. */
 export interface ServingSpec {
   readonly batch: {
-    /** Rows that go into one inference at most, 1 to 4,096. */
+    /** Rows that go into one inference at most, 1 to 4,096; beyond 64 only where a row takes little time. */
     readonly maxRows: number;
     /** How long a request may wait for company; 0 waits for none. */
     readonly windowMs: number;
@@ -27,7 +27,7 @@ export interface ExplainSpec {
 }
 
 export const DEFAULT_SERVING: ServingSpec = {
-  batch: { maxRows: 64, windowMs: 0 },
+  batch: { maxRows: 256, windowMs: 0 },
   cache: null,
   explain: { when: 'request', evaluations: 256, reasons: 3 },
   log: { sample: 1, redact: [] },

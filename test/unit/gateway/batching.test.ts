@@ -221,6 +221,20 @@ describe('micro-batching', () => {
     expect(queue.next(0, undefined, 2)!.rows).toBe(8);
   });
 
+  it('takes more rows at once of a model that is quick, and up to its limit', () => {
+    const rowsAt = (msPerRow: number, limit: number): number => {
+      const queue = new BatchQueue();
+      queue.open(1, { maxRows: limit, windowMs: 0 });
+      for (let batch = 0; batch < 10; batch += 1) queue.measured(1, 10, 10 * msPerRow);
+      for (let id = 0; id < 500; id += 1) push(queue, 1, new Asked(id, 1));
+      return queue.next(0)!.rows;
+    };
+    expect([rowsAt(0.001, 256), rowsAt(0.001, 32), rowsAt(0.03125, 256), rowsAt(5, 256)]).toEqual([256, 32, 128, 64]);
+    const unknown = queueWith(1);
+    for (let id = 0; id < 500; id += 1) push(unknown, 1, new Asked(id, 1));
+    expect(unknown.next(0)!.rows).toBe(64);
+  });
+
   it('leaves a batch whole when its parts would take as long', () => {
     const taken = (msOf: (rows: number) => number): number => {
       const queue = queueWith(1);

@@ -1,5 +1,5 @@
 import type { Batch, BatchItem } from './batching';
-import { MAX_BATCH_ROWS } from './batching';
+import { BASE_BATCH_ROWS, MAX_BATCH_ROWS } from './batching';
 import { Lane } from './lane';
 import { ServiceTime } from './service-time';
 
@@ -12,6 +12,8 @@ const LEVELS: readonly Level[] = [URGENT, NORMAL, BACKGROUND];
 
 /** How many batches of higher levels may go before one of a level that waits. */
 const PASSED_AT_MOST = 4;
+/** A batch beyond BASE_BATCH_ROWS takes so long at most, by measured speed: whoever comes next waits for it. */
+const QUICK_BATCH_MS = 4;
 /** Work below this is not worth the second thread's turn. */
 const SHARED_FROM_MS = 1;
 
@@ -218,7 +220,12 @@ function always(): boolean {
 
 /** Rows of one batch. Several free threads share a lane evenly, where one would do all of it while the others idle. */
 function shareOf({ limits, time }: SessionQueue, lane: Lane, threads: number): number {
-  if (threads === 1 || lane.rows * time.msPerRow < SHARED_FROM_MS || !time.isWorthSharing(lane.rows))
-    return limits.maxRows;
-  return Math.min(limits.maxRows, Math.ceil(lane.rows / threads));
+  const maxRows = Math.min(limits.maxRows, quickRows(time));
+  if (threads === 1 || lane.rows * time.msPerRow < SHARED_FROM_MS || !time.isWorthSharing(lane.rows)) return maxRows;
+  return Math.min(maxRows, Math.ceil(lane.rows / threads));
+}
+
+/** A quick model takes more at once, since what a batch costs whatever its size is then spread over more. */
+function quickRows({ msPerRow }: ServiceTime): number {
+  return msPerRow === 0 ? BASE_BATCH_ROWS : Math.max(BASE_BATCH_ROWS, Math.floor(QUICK_BATCH_MS / msPerRow));
 }

@@ -1,7 +1,10 @@
+import { DEFAULT_SERVING } from '../../../workflows/domain/serving';
 import type { Column } from '../inference/conversion';
 
 /** At most so many rows go into one inference unless the model's spec says otherwise; a larger single request goes alone. */
-export const MAX_BATCH_ROWS = 64;
+export const MAX_BATCH_ROWS = DEFAULT_SERVING.batch.maxRows;
+/** More than this only where the model is quick. */
+export const BASE_BATCH_ROWS = 64;
 
 /** Why an item gets no scores without the model having failed: its deadline passed, or its caller left. */
 export type DropReason = 'deadline' | 'gone';

@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { PackedBatch, SessionInputs, ThreadReply, ThreadRequest } from './executor-messages';
+import { openPacked, packedFeed } from './packed-session';
 
 /**
  * One inference thread. `InferenceSession.run` blocks the thread that calls it, whatever its type says, which is why this
@@ -10,20 +11,27 @@ interface Loaded {
   readonly session: InferenceSession;
   readonly inputs: SessionInputs;
   readonly fetches: readonly string[];
+  /** Its float inputs are one. */
+  readonly isPacked: boolean;
 }
+
+const OPTIONS = {
+  intraOpNumThreads: 1,
+  interOpNumThreads: 1,
+  executionMode: 'sequential',
+  logSeverityLevel: 4,
+} as const;
 
 const sessions = new Map<number, Loaded>();
 const port = parentPort!;
 
 async function load(request: Extract<ThreadRequest, { kind: 'load' }>): Promise<ThreadReply> {
   try {
-    const session = await InferenceSession.create(request.path, {
-      intraOpNumThreads: 1,
-      interOpNumThreads: 1,
-      executionMode: 'sequential',
-      logSeverityLevel: 4,
-    });
-    const loaded = { session, inputs: request.inputs, fetches: [request.inputs.output] };
+    const plain = await InferenceSession.create(request.path, OPTIONS);
+    const packed = await openPacked(request.path, plain, request.inputs, OPTIONS);
+    if (packed) await plain.release();
+    const { inputs } = request;
+    const loaded = { session: packed ?? plain, inputs, fetches: [inputs.output], isPacked: packed !== null };
     await warm(loaded);
     sessions.set(request.session, loaded);
     return { kind: 'loaded', session: request.session, error: null };
@@ -33,16 +41,16 @@ async function load(request: Extract<ThreadRequest, { kind: 'load' }>): Promise<
 }
 
 /** The first inference allocates; no caller should wait for that. Whether the model likes zeros is not asked here. */
-async function warm({ session, inputs, fetches }: Loaded): Promise<void> {
-  const each = inputs.inputs.length;
+async function warm(loaded: Loaded): Promise<void> {
+  const each = loaded.inputs.inputs.length;
   const batch: PackedBatch = {
     rows: 1,
-    floats: new Float32Array(each),
+    floats: new Float32Array(loaded.inputs.inputs.filter(({ datatype }) => datatype === 'FP32').length),
     integers: new Float64Array(each),
     booleans: new Uint8Array(each),
     strings: new Array<string>(each).fill(''),
   };
-  await session.run(toFeeds(batch, inputs), fetches).catch(() => undefined);
+  await loaded.session.run(toFeeds(batch, loaded), loaded.fetches).catch(() => undefined);
 }
 
 async function run(request: Extract<ThreadRequest, { kind: 'run' }>): Promise<ThreadReply> {
@@ -50,7 +58,7 @@ async function run(request: Extract<ThreadRequest, { kind: 'run' }>): Promise<Th
   try {
     const loaded = sessions.get(request.session);
     if (!loaded) throw new Error('the session is not loaded');
-    const result = await loaded.session.run(toFeeds(request.batch, loaded.inputs), loaded.fetches);
+    const result = await loaded.session.run(toFeeds(request.batch, loaded), loaded.fetches);
     const output = toScores(result[loaded.inputs.output], request.batch.rows);
     return { kind: 'ran', output, ms: performance.now() - startedMs, error: null };
   } catch (error) {
@@ -58,12 +66,13 @@ async function run(request: Extract<ThreadRequest, { kind: 'run' }>): Promise<Th
   }
 }
 
-function toFeeds(batch: PackedBatch, { inputs }: SessionInputs): Record<string, Tensor> {
+function toFeeds(batch: PackedBatch, { inputs: { inputs }, isPacked }: Loaded): Record<string, Tensor> {
   const { rows } = batch;
   const dims = [rows, 1];
-  const feeds: Record<string, Tensor> = {};
+  const feeds: Record<string, Tensor> = isPacked ? packedFeed(batch.floats) : {};
   const used = { FP32: 0, INT64: 0, BOOL: 0, BYTES: 0 };
   for (const input of inputs) {
+    if (isPacked && input.datatype === 'FP32') continue;
     const from = used[input.datatype];
     const to = from + rows;
     used[input.datatype] = to;
