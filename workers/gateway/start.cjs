@@ -10,16 +10,14 @@
 const { spawn } = require('node:child_process');
 const { createHash } = require('node:crypto');
 const { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } = require('node:fs');
-const Module = require('node:module');
 const { homedir } = require('node:os');
 const path = require('node:path');
+const { bundle, runBundle } = require('./bundle.cjs');
 
 const root = path.join(__dirname, '..', '..');
 const main = path.join(__dirname, 'main.ts');
 /** Part of the folder's name: what other rules built is built again. */
 const rules = 1;
-/** Packages with files or libraries of their own, and those that few gateways use. */
-const external = ['onnxruntime-node', '@duckdb/*', '@aws-sdk/*', '@grpc/*', 'pino', 'tsx', 'tsx/*'];
 /** Not while models are being opened. */
 const buildAfterMs = 5_000;
 
@@ -46,28 +44,10 @@ function findBuild() {
   }
 }
 
-/** Our sources refer to files beside them; in the build they do so as if they were where they are. */
-const ownPlaces = {
-  name: 'own-places',
-  setup(build) {
-    build.onLoad({ filter: /\.ts$/ }, ({ path: file }) => {
-      const source = readFileSync(file, 'utf8');
-      if (file.includes('node_modules') || !/__(dirname|filename)/.test(source)) return undefined;
-      const places = `const __filename = ${JSON.stringify(file)}, __dirname = ${JSON.stringify(path.dirname(file))};`;
-      return { contents: `${places}\n${source}`, loader: 'ts' };
-    });
-  },
-};
-
 async function build() {
-  const esbuild = Module.createRequire(require.resolve('tsx/cjs'))('esbuild');
   const folder = cacheFolder();
   const startedMs = Date.now();
-  const { metafile, outputFiles } = await esbuild.build({
-    ...{ entryPoints: [main], absWorkingDir: root, bundle: true, write: false, metafile: true, outfile: 'main.js' },
-    ...{ platform: 'node', format: 'cjs', target: 'node20', keepNames: true, external, plugins: [ownPlaces] },
-    logLevel: 'silent',
-  });
+  const { metafile, outputFiles } = await bundle(main);
   const own = Object.keys(metafile.inputs).filter((file) => !file.includes('node_modules'));
   const stamps = Object.fromEntries([...own, 'package-lock.json'].map((file) => [file, stamp(file)]));
   // What was saved meanwhile may be newer than what was built.
@@ -90,13 +70,6 @@ function put(file, contents) {
   }
 }
 
-function runBuilt(file) {
-  const place = new Module(main, null);
-  place.filename = main;
-  place.paths = Module._nodeModulePaths(__dirname);
-  place._compile(readFileSync(file, 'utf8'), file);
-}
-
 function runSources() {
   require('tsx/cjs');
   require(main);
@@ -117,5 +90,5 @@ if (process.argv[2] === '--build') {
 } else {
   const built = findBuild();
   if (built === null) runSources();
-  else runBuilt(built);
+  else runBundle(built);
 }

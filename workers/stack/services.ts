@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import type { SlipwayConfig } from '../../infra/config/config';
-import { nodeEntry } from '../../infra/process/node-entry';
+import { nodeEntry, servingEntry } from '../../infra/process/node-entry';
 import { type LocalServerOptions, localServerArguments } from '../../infra/temporal/local-server';
 import type { StackPorts } from '../../infra/workspace/ports';
 import { TASK_QUEUES } from '../../workflows/domain/names';
@@ -72,7 +72,7 @@ export function workloadServices(config: SlipwayConfig, ports: StackPorts, env: 
     worker('gpu', 'activity', TASK_QUEUES.gpu, ports.gpuMetrics),
     {
       name: 'gateway',
-      argv: nodeEntry(join(workersFolder, 'gateway', 'start.cjs')),
+      argv: servingEntry(join(workersFolder, 'gateway', 'start.cjs')),
       env,
       logFile: logFile(config, 'gateway'),
       stopTimeoutMs: WORKER_STOP_TIMEOUT_MS,

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { nodeEntry } from '../../../infra/process/node-entry';
+import { servingEntry } from '../../../infra/process/node-entry';
 import { withExample } from '../examples';
 import { parseCount } from '../options';
 import { action, type Session } from '../session';
@@ -25,7 +25,7 @@ export function addGateway(program: Command): void {
 }
 
 async function gateway(session: Session, { port, processes }: GatewayOptions): Promise<void> {
-  const argv = nodeEntry(gatewayEntry);
+  const argv = servingEntry(gatewayEntry);
   const env = {
     ...process.env,
     SLIPWAY_WORKSPACE: session.config.workspace,

@@ -2,7 +2,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { adaptModel } from '../../../infra/onnx/adapt-model';
 import { inspectModel } from '../../../infra/onnx/inspect-model';
-import { nodeEntry } from '../../../infra/process/node-entry';
+import { servingEntry } from '../../../infra/process/node-entry';
+import { bundle } from '../../../workers/gateway/bundle.cjs';
 import type { Signature } from '../../../workflows/domain/release';
 import type { GatewayFixture } from '../../integration/gateway/fixture';
 import { freePorts } from '../../support/ports';
@@ -27,11 +28,13 @@ export async function startGatewayProcess(
   mkdirSync(join(state, 'dev'), { recursive: true });
   writeFileSync(join(state, 'dev', 'trust.json'), JSON.stringify(testPolicy()));
   const entry = hasLog ? join(__dirname, '../../../workers/gateway/main.ts') : join(__dirname, 'unlogged-gateway.ts');
+  const built = join(fixture.home, `${hasLog ? 'gateway' : 'unlogged'}.js`);
+  writeFileSync(built, (await bundle(entry)).outputFiles[0]!.contents);
   const isReady = async (origin: string, model: string): Promise<boolean> =>
     (await fetch(`${origin}/v2/models/${model}/ready`)).status === 200;
   return startServer({
     name: `gateway ${id}`,
-    argv: [...profiled(nodeEntry(entry), id)],
+    argv: [...profiled(servingEntry(join(__dirname, 'run-bundle.cjs')), id), built],
     env: {
       SLIPWAY_STATE: state,
       SLIPWAY_STORE: `fs:${fixture.storeRoot}`,
