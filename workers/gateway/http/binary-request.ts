@@ -11,7 +11,7 @@ import {
   readTensorHeads,
   tooLarge,
 } from '../inference/protocol';
-import { decodeTensor } from './binary-tensors';
+import { type ByteRange, decodeTensor } from './binary-tensors';
 import { checkJsonBounds } from './json-bounds';
 
 /** Which outputs the caller wants as bytes. */
@@ -78,13 +78,15 @@ function readTensors(heads: readonly Json[], bytes: Uint8Array, limits: RequestL
     if (head.data !== undefined) throw invalid(`inputs[${index}] has both \`data\` and binary_data_size`);
     if (!Number.isSafeInteger(size) || (size as number) < 0 || (size as number) > bytes.length - at)
       throw invalid(`inputs[${index}]: binary_data_size is beyond the ${bytes.length - at} bytes that are left`);
-    tensors[index] = readTensor(head, bytes.subarray(at, (at += size as number)), limits);
+    const { buffer, byteOffset } = bytes;
+    tensors[index] = readTensor(head, { buffer, byteOffset: byteOffset + at, length: size as number }, limits);
+    at += size as number;
   }
   if (at !== bytes.length) throw invalid(`the body has ${bytes.length - at} bytes after its tensors`);
   return tensors;
 }
 
-function readTensor(head: Json, bytes: Uint8Array, limits: RequestLimits): V2Tensor {
+function readTensor(head: Json, bytes: ByteRange, limits: RequestLimits): V2Tensor {
   const { name, datatype, shape } = head as unknown as V2Tensor;
   return { name, datatype, shape, data: decodeTensor(name, datatype, elementsOf(name, shape), bytes, limits) };
 }

@@ -13,8 +13,11 @@ interface Layout {
   /** Bytes of one element. */
   readonly size: number;
   /** `bytes` begins where such an array may begin. */
-  readonly read: (bytes: Uint8Array, elements: number) => TypedData;
+  readonly read: (bytes: ByteRange, elements: number) => TypedData;
 }
+
+/** Where bytes lie: an array of them, or less than one, since making one for each tensor is what small tensors cost most. */
+export type ByteRange = Pick<Uint8Array, 'buffer' | 'byteOffset' | 'length'>;
 
 type ArrayOf<T> = new (buffer: ArrayBufferLike, offset: number, length: number) => T;
 
@@ -59,7 +62,7 @@ export function decodeTensor(
   name: string,
   datatype: string,
   elements: number,
-  bytes: Uint8Array,
+  bytes: ByteRange,
   limits: { readonly stringLength: number },
 ): TypedData | string[] {
   if (datatype === 'BYTES') return decodeStrings(name, elements, bytes, limits.stringLength);
@@ -70,11 +73,15 @@ export function decodeTensor(
     throw invalid(
       `input ${quote(name)} has ${bytes.length} bytes; ${elements} ${datatype} elements take ${elements * size}`,
     );
-  return read(bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes), elements);
+  return read(bytes.byteOffset % size === 0 ? bytes : copyOf(bytes), elements);
+}
+
+function copyOf({ buffer, byteOffset, length }: ByteRange): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, length).slice();
 }
 
 /** Each element is its length as an unsigned 32-bit integer, then as many bytes of UTF-8. */
-function decodeStrings(name: string, elements: number, bytes: Uint8Array, maxLength: number): string[] {
+function decodeStrings(name: string, elements: number, bytes: ByteRange, maxLength: number): string[] {
   // Before the list is made: a shape may claim any number of elements.
   if (elements * LENGTH_BYTES > bytes.length) throw shortStrings(name, bytes.length, elements);
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
