@@ -1,5 +1,6 @@
 import { onnx } from 'onnx-proto';
 import { SlipwayError } from '../../workflows/domain/errors';
+import { OperatorCheck } from './operators';
 
 /** One input or output of a model file. `datatype` is a V2 datatype; null dimensions are free. */
 export interface ModelValue {
@@ -35,7 +36,8 @@ const MAX_NESTING = 32;
 
 /**
  * Reads a model file without running anything. Throws SlipwayError MODEL_UNREADABLE for what is no ONNX model, for external data
- * (a path or link out of the file: the digest would not cover it), and for fixed sizes beyond `maxElements`. Meant for a limited child.
+ * (a path or link out of the file: the digest would not cover it), for operators that are not served (see OperatorCheck), and for fixed
+ * sizes beyond `maxElements`. Meant for a limited child.
  */
 export function parseModelFile(bytes: Uint8Array, maxElements: number): ModelFile {
   const graph = decode(bytes);
@@ -60,28 +62,34 @@ function decode(bytes: Uint8Array): { model: onnx.IModelProto } {
     throw refused(`it is not an ONNX file (${error instanceof Error ? error.message : String(error)})`);
   }
   if (!model.graph?.node?.length) throw refused('it holds no graph');
-  refuseExternalGraph(model.graph, 0);
+  const operators = new OperatorCheck(model.functions ?? []);
+  checkGraph(model.graph, operators, 0);
   for (const training of model.trainingInfo ?? []) {
-    if (training.algorithm) refuseExternalGraph(training.algorithm, 0);
-    if (training.initialization) refuseExternalGraph(training.initialization, 0);
+    if (training.algorithm) checkGraph(training.algorithm, operators, 0);
+    if (training.initialization) checkGraph(training.initialization, operators, 0);
   }
-  for (const definition of model.functions ?? []) refuseExternalNodes(definition.node ?? [], 0);
+  for (const definition of model.functions ?? []) checkNodes(definition.node ?? [], operators, 0);
   return { model };
 }
 
-function refuseExternalGraph(graph: onnx.IGraphProto, depth: number): void {
+/** Operators and data of a graph, and of those inside it. */
+function checkGraph(graph: onnx.IGraphProto, operators: OperatorCheck, depth: number): void {
   if (depth > MAX_NESTING) throw refused(`its graphs nest deeper than ${MAX_NESTING}`);
   graph.initializer?.forEach(refuseExternalTensor);
   graph.sparseInitializer?.forEach(refuseExternalSparse);
-  refuseExternalNodes(graph.node ?? [], depth);
+  checkNodes(graph.node ?? [], operators, depth);
 }
 
-function refuseExternalNodes(nodes: readonly onnx.INodeProto[], depth: number): void {
+function checkNodes(nodes: readonly onnx.INodeProto[], operators: OperatorCheck, depth: number): void {
+  for (const node of nodes) {
+    const refusal = operators.refusal(node);
+    if (refusal !== null) throw refused(refusal);
+  }
   for (const attribute of nodes.flatMap((node) => node.attribute ?? [])) {
     for (const tensor of [attribute.t, ...(attribute.tensors ?? [])]) if (tensor) refuseExternalTensor(tensor);
     for (const sparse of [attribute.sparseTensor, ...(attribute.sparseTensors ?? [])])
       if (sparse) refuseExternalSparse(sparse);
-    for (const graph of [attribute.g, ...(attribute.graphs ?? [])]) if (graph) refuseExternalGraph(graph, depth + 1);
+    for (const graph of [attribute.g, ...(attribute.graphs ?? [])]) if (graph) checkGraph(graph, operators, depth + 1);
   }
 }
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ELEMENT, GraphBuilder } from '../../../infra/onnx/graph-builder';
+import { GraphBuilder } from '../../../infra/onnx/graph-builder';
 import { DEFAULT_MODEL_LIMITS } from '../../../infra/onnx/inspect-model';
 import { digestOf } from '../../../infra/object-store/digest';
 import { cacheFolder } from '../../../workers/gateway/identity';
@@ -9,6 +9,7 @@ import { Inspections } from '../../../workers/gateway/routes/inspections';
 import type { GatewayHeartbeat } from '../../../workflows/domain/gateway';
 import { keys } from '../../../workflows/domain/keys';
 import type { Signature } from '../../../workflows/domain/release';
+import { tediousModel } from '../../support/onnx/hostile-models';
 import { GatewayFixture, inferBody, MODEL, post, ready, until } from './fixture';
 import { DISTANCE, inputSignature, linearModel, signatureWith } from './models';
 
@@ -24,20 +25,9 @@ function giant(): { onnx: Uint8Array; signature: Signature } {
   return { onnx: graph.modelBytes('giant'), signature: signatureWith([DISTANCE]) };
 }
 
-/** Loops until somebody ends it. */
-function endless(): { onnx: Uint8Array; signature: Signature } {
-  const body = new GraphBuilder('b_');
-  body.input('b_i', 'int64', []);
-  const on = body.input('b_on', 'bool', []);
-  const value = body.input('b_x', 'float', ['n', 1]);
-  body.output(on, 'bool', [], 'b_go');
-  body.output(body.op('Sin', [value]), 'float', ['n', 1], 'b_out');
-  const graph = new GraphBuilder();
-  graph.input('distance', 'float', ['n', 1]);
-  const yes = graph.constant({ dims: [], dataType: ELEMENT.bool, rawData: Uint8Array.of(1) });
-  const [score] = graph.ops('Loop', 1, ['', yes, 'distance'], { body });
-  graph.output(score!, 'float', ['n', 1], 'score');
-  return { onnx: graph.modelBytes('endless'), signature: signatureWith([DISTANCE]) };
+/** Whoever opens it is busy until somebody ends that. */
+function tedious(): { onnx: Uint8Array; signature: Signature } {
+  return { onnx: tediousModel('distance'), signature: signatureWith([DISTANCE]) };
 }
 
 describe('a gateway that is given a hostile model with a good signature', () => {
@@ -69,7 +59,7 @@ describe('a gateway that is given a hostile model with a good signature', () => 
     await fixture.route(good);
     const gateway = await fixture.start({ modelLimits });
     await ready(gateway);
-    await fixture.route(good, { release: await fixture.release(endless()), weight: 0.5 });
+    await fixture.route(good, { release: await fixture.release(tedious()), weight: 0.5 });
     await new Promise((resolve) => setTimeout(resolve, 500));
     const rollback = await fixture.route(good);
     const generation = async (): Promise<number> =>

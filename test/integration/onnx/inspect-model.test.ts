@@ -6,6 +6,7 @@ import { fitModel } from '../../../infra/onnx/fit-model';
 import { ELEMENT, GraphBuilder } from '../../../infra/onnx/graph-builder';
 import { checkSignature, inspectModel, DEFAULT_MODEL_LIMITS } from '../../../infra/onnx/inspect-model';
 import { streamOf } from '../../../infra/onnx/random';
+import { endlessModel, tediousModel } from '../../support/onnx/hostile-models';
 import { LOGISTIC, toyFit } from '../../support/onnx/toy-data';
 
 const limits = { ...DEFAULT_MODEL_LIMITS, memoryMb: 700, timeoutMs: 50_000 };
@@ -110,25 +111,43 @@ describe('a model from outside', () => {
     });
   });
 
-  it('is refused when it loops for ever', async () => {
-    const body = new GraphBuilder('b_');
-    body.input('b_i', 'int64', []);
-    const on = body.input('b_on', 'bool', []);
-    const value = body.input('b_x', 'float', ['N', 1]);
-    body.output(on, 'bool', [], 'b_go');
-    body.output(body.op('Sin', [value]), 'float', ['N', 1], 'b_out');
-    const builder = new GraphBuilder();
-    builder.input('x', 'float', ['N', 1]);
-    const [score] = builder.ops(
-      'Loop',
-      1,
-      ['', builder.constant({ dims: [], dataType: ELEMENT.bool, rawData: Uint8Array.of(1) }), 'x'],
-      { body },
+  it('is refused when it does not end', async () => {
+    const path = file(tediousModel('x'));
+    await expect(inspectModel(path, { ...limits, timeoutMs: 2_500 })).rejects.toMatchObject({
+      message: expect.stringContaining('time limit') as string,
+    });
+  });
+
+  it('may not use an operator that need not end, that gives other answers each time, or that nobody knows, at any depth', async () => {
+    const refusal = async (bytes: Uint8Array): Promise<unknown> =>
+      inspectModel(file(bytes), limits).then(
+        () => 'opened',
+        (error: Error) => /the operator (\S+),/.exec(error.message)?.[1],
+      );
+    const using = (change: (nodes: onnx.INodeProto[], model: onnx.ModelProto) => void): Uint8Array => {
+      const decoded = onnx.ModelProto.decode(model);
+      change(decoded.graph!.node!, decoded);
+      return onnx.ModelProto.encode(decoded).finish();
+    };
+    const random = onnx.NodeProto.create({ opType: 'RandomNormalLike', input: ['x'], output: ['y'] });
+    const body = { name: 'then_branch', type: 5, g: { node: [random], output: [] } };
+    expect(await refusal(endlessModel('x'))).toBe('ai.onnx.Loop');
+    expect(await refusal(using((nodes) => nodes.push(random)))).toBe('ai.onnx.RandomNormalLike');
+    expect(
+      await refusal(using((nodes) => nodes.push(onnx.NodeProto.create({ opType: 'If', attribute: [body] })))),
+    ).toBe('ai.onnx.RandomNormalLike');
+    expect(await refusal(using((nodes) => nodes.push(onnx.NodeProto.create({ domain: 'acme', opType: 'Relu' }))))).toBe(
+      'acme.Relu',
     );
-    builder.output(score!, 'float', ['N', 1], 'score');
-    await expect(inspectModel(file(builder.modelBytes('loop')), { ...limits, timeoutMs: 2_500 })).rejects.toMatchObject(
-      { message: expect.stringContaining('time limit') as string },
-    );
+    const hidden = { domain: 'acme', name: 'Noise', node: [random] };
+    expect(
+      await refusal(
+        using((nodes, decoded) => {
+          decoded.functions = [onnx.FunctionProto.create(hidden)];
+          nodes.push(onnx.NodeProto.create({ domain: 'acme', opType: 'Noise' }));
+        }),
+      ),
+    ).toBe('ai.onnx.RandomNormalLike');
   });
 
   it('is refused when it is missing, empty, too large, truncated, or no model at all', async () => {

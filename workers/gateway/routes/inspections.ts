@@ -25,7 +25,7 @@ export interface Inspected {
 }
 
 /** Part of each note: what older rules found good is inspected again. */
-const RULES = 2;
+const RULES = 3;
 /** Each takes a core and up to the memory limit; a gateway that starts with many models must not start as many children. */
 const AT_ONCE = 2;
 /** One a release and signature. Half of them go when there are more; a model without its note is looked at again. */
