@@ -1,7 +1,9 @@
 import { parseArgs } from 'node:util';
 
-export const SECTIONS = ['a', 'b', 'c', 'd', 'e', 'f'] as const;
+export const SECTIONS = ['a', 'b', 'c', 'd', 'e', 'f', 'g'] as const;
 export type SectionId = (typeof SECTIONS)[number];
+/** Without `--only`: `g` sends ten million requests. */
+export const USUAL_SECTIONS: readonly SectionId[] = SECTIONS.filter((id) => id !== 'g');
 
 export const PEERS = ['fastapi', 'mlserver', 'bentoml'] as const;
 export type PeerFamily = (typeof PEERS)[number];
@@ -12,16 +14,20 @@ export interface BenchOptions {
   readonly rounds: number;
   /** Of one server in one round. */
   readonly seconds: number;
+  /** Of section g. */
+  readonly requests: number;
   /** Whether docs/benchmarks.md is rewritten; a quick run only prints. */
   readonly isWritten: boolean;
 }
 
 export const USAGE = `npm run bench:gateway -- [options]
   --quick             short rounds and few; prints, and leaves docs/benchmarks.md alone
-  --only a,c          these sections: a single rows, b binary, c liveness, d threads, e routes and log, f swaps
+  --only a,c          these sections: a single rows, b binary, c liveness, d threads, e routes and log, f swaps;
+                      and only when named, g endurance
   --peers LIST        fastapi,mlserver,bentoml (installed from PyPI when first used), or none
   --rounds N          rounds of every measurement (5; quick 2)
   --seconds N         seconds of one server in one round (5; quick 2)
+  --requests N        requests of section g (10000000)
 `;
 
 /** Throws RangeError with what is wrong. */
@@ -34,13 +40,15 @@ export function parseBenchOptions(argv: readonly string[]): BenchOptions {
       peers: { type: 'string' },
       rounds: { type: 'string' },
       seconds: { type: 'string' },
+      requests: { type: 'string' },
     },
   });
   return {
-    sections: listOf('only', values.only, SECTIONS),
+    sections: values.only === undefined ? USUAL_SECTIONS : listOf('only', values.only, SECTIONS),
     peers: values.peers === 'none' ? [] : listOf('peers', values.peers, PEERS),
     rounds: countOf('rounds', values.rounds, values.quick ? 2 : 5),
     seconds: countOf('seconds', values.seconds, values.quick ? 2 : 5),
+    requests: countOf('requests', values.requests, 10_000_000),
     isWritten: !values.quick,
   };
 }
@@ -55,6 +63,6 @@ function listOf<T extends string>(option: string, text: string | undefined, know
 
 function countOf(option: string, text: string | undefined, otherwise: number): number {
   if (text === undefined) return otherwise;
-  if (!/^[1-9][0-9]{0,3}$/.test(text)) throw new RangeError(`--${option} must be a whole number from 1, not ${text}`);
+  if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new RangeError(`--${option} must be a whole number from 1, not ${text}`);
   return Number(text);
 }

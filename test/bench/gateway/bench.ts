@@ -7,6 +7,7 @@ import { findLoadTool } from './load';
 import { describeRun, loadNow } from './machine';
 import { replaceBetweenMarkers, sectionMarkdown, type SectionReport } from './report';
 import { measureBinary } from './sections/binary';
+import { measureEndurance } from './sections/endurance';
 import { measureLiveness } from './sections/liveness';
 import { measureRoutes } from './sections/routes';
 import { measureSingleRows } from './sections/single-rows';
@@ -23,6 +24,7 @@ const MEASURES: Readonly<Record<SectionId, (context: BenchContext) => Promise<Se
   d: measureThreads,
   e: measureRoutes,
   f: measureSwaps,
+  g: measureEndurance,
 };
 
 function readOptions(argv: readonly string[]): BenchOptions {

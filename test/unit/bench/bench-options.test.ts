@@ -1,11 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PEERS, parseBenchOptions, SECTIONS } from '../../bench/gateway/bench-options';
+import { PEERS, parseBenchOptions, SECTIONS, USUAL_SECTIONS } from '../../bench/gateway/bench-options';
 import { replaceBetweenMarkers } from '../../bench/gateway/report';
 
 describe('the options of bench:gateway', () => {
   it('measure everything against everyone, and write it down', () => {
-    expect(parseBenchOptions([])).toEqual({ sections: SECTIONS, peers: PEERS, rounds: 5, seconds: 5, isWritten: true });
+    expect(parseBenchOptions([])).toEqual({
+      sections: USUAL_SECTIONS,
+      peers: PEERS,
+      rounds: 5,
+      seconds: 5,
+      requests: 10_000_000,
+      isWritten: true,
+    });
   });
 
   it('make a quick run that writes nothing', () => {
@@ -20,7 +27,7 @@ describe('the options of bench:gateway', () => {
   });
 
   it.each([
-    [['--only', 'a,z'], '--only: z is none of a, b, c, d, e, f'],
+    [['--only', 'a,z'], '--only: z is none of a, b, c, d, e, f, g'],
     [['--peers', 'triton'], '--peers: triton is none of fastapi, mlserver, bentoml'],
     [['--rounds', '0'], '--rounds must be a whole number from 1, not 0'],
     [['--seconds', '1e3'], '--seconds must be a whole number from 1, not 1e3'],
