@@ -140,6 +140,15 @@ export class BatchQueue {
     return this.sessions.get(session)?.time.msPerBatch ?? 0;
   }
 
+  /** Mean time of one of the session's rows; 0 while it is unknown. */
+  rowMsOf(session: number): number {
+    return this.sessions.get(session)?.time.msPerRow ?? 0;
+  }
+
+  get isWaiting(): boolean {
+    return this.waiting[URGENT]! + this.waiting[NORMAL]! + this.waiting[BACKGROUND]! > 0;
+  }
+
   private backlogMs(level: Level, atMostMs: number): number {
     let sumMs = 0;
     for (const { lanes, time } of this.active[level]!) sumMs += Math.min(lanes[level].rows * time.msPerRow, atMostMs);

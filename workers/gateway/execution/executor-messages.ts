@@ -21,10 +21,22 @@ export interface PackedBatch {
 export type ThreadRequest =
   | { readonly kind: 'load'; readonly session: number; readonly path: string; readonly inputs: SessionInputs }
   | { readonly kind: 'unload'; readonly session: number }
-  | { readonly kind: 'run'; readonly session: number; readonly batch: PackedBatch };
+  | { readonly kind: 'run'; readonly runs: readonly RunRequest[] };
+
+export interface RunRequest {
+  readonly session: number;
+  readonly batch: PackedBatch;
+}
+
+export interface RunResult {
+  readonly output: Float32Array | null;
+  /** What the inference itself took. */
+  readonly ms: number;
+  readonly error: string | null;
+}
 
 /** A thread answers `load` and `run` in the order they came. */
 export type ThreadReply =
   | { readonly kind: 'loaded'; readonly session: number; readonly error: string | null }
-  /** `ms`: what the inference itself took. */
-  | { readonly kind: 'ran'; readonly output: Float32Array | null; readonly ms: number; readonly error: string | null };
+  /** One result for each of the runs, in their order. */
+  | { readonly kind: 'ran'; readonly results: readonly RunResult[] };

@@ -1,6 +1,13 @@
 import { parentPort } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { PackedBatch, SessionInputs, ThreadReply, ThreadRequest } from './executor-messages';
+import type {
+  PackedBatch,
+  RunRequest,
+  RunResult,
+  SessionInputs,
+  ThreadReply,
+  ThreadRequest,
+} from './executor-messages';
 import { openPacked, packedFeed } from './packed-session';
 
 /**
@@ -53,16 +60,22 @@ async function warm(loaded: Loaded): Promise<void> {
   await loaded.session.run(toFeeds(batch, loaded), loaded.fetches).catch(() => undefined);
 }
 
-async function run(request: Extract<ThreadRequest, { kind: 'run' }>): Promise<ThreadReply> {
+async function runAll(runs: readonly RunRequest[]): Promise<ThreadReply> {
+  const results: RunResult[] = [];
+  for (const one of runs) results.push(await run(one));
+  return { kind: 'ran', results };
+}
+
+async function run(request: RunRequest): Promise<RunResult> {
   const startedMs = performance.now();
   try {
     const loaded = sessions.get(request.session);
     if (!loaded) throw new Error('the session is not loaded');
     const result = await loaded.session.run(toFeeds(request.batch, loaded), loaded.fetches);
     const output = toScores(result[loaded.inputs.output], request.batch.rows);
-    return { kind: 'ran', output, ms: performance.now() - startedMs, error: null };
+    return { output, ms: performance.now() - startedMs, error: null };
   } catch (error) {
-    return { kind: 'ran', output: null, ms: performance.now() - startedMs, error: (error as Error).message };
+    return { output: null, ms: performance.now() - startedMs, error: (error as Error).message };
   }
 }
 
@@ -121,7 +134,7 @@ async function handle(request: ThreadRequest): Promise<void> {
     await loaded?.session.release();
     return;
   }
-  port.postMessage(request.kind === 'load' ? await load(request) : await run(request));
+  port.postMessage(request.kind === 'load' ? await load(request) : await runAll(request.runs));
 }
 
 // One after the other: a reply is matched to its request by order alone.

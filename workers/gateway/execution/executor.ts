@@ -6,9 +6,10 @@ import type { BatchLimits, Level } from './batch-queue';
 import { BACKGROUND, BatchQueue, NO_WAITING, NORMAL, type URGENT } from './batch-queue';
 import type { Batch, BatchItem } from './batching';
 import { settleBatch, sweepRunning } from './batching';
-import type { SessionInputs, ThreadReply } from './executor-messages';
+import type { RunRequest, RunResult, SessionInputs } from './executor-messages';
 import type { InputCounts } from './packing';
 import { countInputs, packBatch } from './packing';
+import type { InferenceThread } from './inference-thread';
 import { ThreadPool } from './thread-pool';
 
 export interface ExecutorOptions {
@@ -49,6 +50,8 @@ const DEFAULT_COPIES_BYTES = 1 << 30;
 const RETRY_AT_LEAST_MS = 1;
 /** So long after the last caller nobody is hurt when all threads open a session at once. */
 const CALM_AFTER_MS = 1_000;
+/** Batches go to a thread together while they are expected to take less: the first one's callers wait for the last. */
+const TOGETHER_MS = 0.5;
 /** Timers may fire a little before their time. */
 const EARLY_MS = 0.5;
 
@@ -81,8 +84,8 @@ export class Executor {
       threads: options.threads,
       copiesBytes: options.copiesBytes ?? DEFAULT_COPIES_BYTES,
       isCalm: () => this.nowMs() - this.lastCallerMs > CALM_AFTER_MS,
-      onRan: (batch, reply) => this.ran(batch, reply),
-      onLost: (batch, reason) => this.lost(batch, reason),
+      onRan: (batches, results) => this.ran(batches, results),
+      onLost: (batches, reason) => this.lost(batches, reason),
       onFree: this.pump,
       onTrouble: (reason) => options.onThreadLost(reason),
     });
@@ -196,7 +199,7 @@ export class Executor {
     while (this.pool.canRunMore) {
       const batch = this.nextSingle() ?? this.queue.next(nowMs, this.canRun, this.pool.free);
       if (!batch) break;
-      this.run(batch);
+      this.run(batch, nowMs);
     }
     if (this.queue.holdsUntilMs < Infinity) this.hold(this.queue.holdsUntilMs - nowMs);
     if (this.queue.dropped > dropped) this.options.onBatchSettled();
@@ -213,21 +216,53 @@ export class Executor {
     return null;
   }
 
-  private run(batch: Batch): void {
-    const session = this.sessions.get(batch.session);
-    const thread = this.pool.freeFor(batch.session);
-    if (session && thread) this.pool.run(thread, batch, packBatch(batch, session.inputs, session.counts));
-    else this.settle(batch, null, 'the release was taken out');
+  private run(batch: Batch, nowMs: number): void {
+    const thread = this.sessions.has(batch.session) ? this.pool.freeFor(batch.session) : null;
+    if (!thread) return this.settle([batch], GONE);
+    const batches = this.withCompany(batch, thread, nowMs);
+    this.pool.run(
+      thread,
+      batches,
+      batches.map((one) => this.pack(one)),
+    );
   }
 
-  private ran(batch: Batch, reply: Extract<ThreadReply, { kind: 'ran' }>): void {
-    const spent = this.sessions.get(batch.session)?.spent;
-    if (spent) {
-      spent.ms += reply.ms;
-      spent.rows += batch.rows;
+  /** Small batches of other sessions that wait, the other arm's above all: the way to a thread and back costs more than they do. */
+  private withCompany(batch: Batch, thread: InferenceThread, nowMs: number): readonly Batch[] {
+    let ms = this.msOf(batch);
+    if (ms > TOGETHER_MS || !this.queue.isWaiting) return [batch];
+    const batches = [batch];
+    const canRun = (session: number): boolean => thread.has(session) && this.queue.batchMsOf(session) > 0;
+    while (ms <= TOGETHER_MS) {
+      const next = this.queue.next(nowMs, canRun);
+      if (!next) break;
+      batches.push(next);
+      ms += this.msOf(next);
     }
-    if (reply.output) this.queue.measured(batch.session, batch.rows, reply.ms);
-    this.settle(batch, reply.output, reply.error);
+    return batches;
+  }
+
+  private pack(batch: Batch): RunRequest {
+    const { inputs, counts } = this.sessions.get(batch.session)!;
+    return { session: batch.session, batch: packBatch(batch, inputs, counts) };
+  }
+
+  /** By measured speed; Infinity where it is unknown. */
+  private msOf({ session, rows }: Batch): number {
+    return Math.max(this.queue.batchMsOf(session), this.queue.rowMsOf(session) * rows) || Infinity;
+  }
+
+  private ran(batches: readonly Batch[], results: readonly RunResult[]): void {
+    batches.forEach((batch, at) => {
+      const { output, ms } = results[at]!;
+      const spent = this.sessions.get(batch.session)?.spent;
+      if (spent) {
+        spent.ms += ms;
+        spent.rows += batch.rows;
+      }
+      if (output) this.queue.measured(batch.session, batch.rows, ms);
+    });
+    this.settle(batches, (at) => results[at]!);
   }
 
   private spentOf(model: string): Spent {
@@ -236,18 +271,20 @@ export class Executor {
     return spent;
   }
 
-  private settle(batch: Batch, output: Float32Array | null, error: string | null): void {
-    for (const item of settleBatch(batch, output, error)) {
-      this.singles.push({ session: batch.session, items: [item], rows: item.rows });
-    }
+  private settle(batches: readonly Batch[], resultOf: (at: number) => Omit<RunResult, 'ms'>): void {
+    batches.forEach((batch, at) => {
+      const { output, error } = resultOf(at);
+      for (const item of settleBatch(batch, output, error))
+        this.singles.push({ session: batch.session, items: [item], rows: item.rows });
+    });
     this.options.onBatchSettled();
     this.dispatch();
   }
 
   /** What a lost thread was working on is tried once more, item by item, by another or by the one that takes its place. */
-  private lost(batch: Batch | null, reason: string): void {
+  private lost(batches: readonly Batch[], reason: string): void {
     this.options.onThreadLost(reason);
-    if (batch) this.settle(batch, null, reason);
+    if (batches.length > 0) this.settle(batches, () => ({ output: null, error: reason }));
   }
 
   private sweepAt(atMs: number, nowMs: number): void {
@@ -282,4 +319,5 @@ function bytesOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
+const GONE = (): Omit<RunResult, 'ms'> => ({ output: null, error: 'the release was taken out' });
 const NO_SCORES = new Float32Array(0);

@@ -1,13 +1,13 @@
 import { Worker } from 'node:worker_threads';
 import type { Batch } from './batching';
-import type { PackedBatch, SessionInputs, ThreadReply, ThreadRequest } from './executor-messages';
+import type { RunRequest, RunResult, SessionInputs, ThreadReply, ThreadRequest } from './executor-messages';
 
 export interface ThreadEvents {
-  onRan(batch: Batch, reply: Extract<ThreadReply, { kind: 'ran' }>): void;
+  onRan(batches: readonly Batch[], results: readonly RunResult[]): void;
   /** `error` is what was wrong with the file; null when the session is open. */
   onOpened(session: number, error: string | null): void;
-  /** The thread is gone; `batch` is what it was working on. What it was opening was told before. */
-  onLost(batch: Batch | null, reason: string): void;
+  /** The thread is gone; `batches` is what it was working on. What it was opening was told before. */
+  onLost(batches: readonly Batch[], reason: string): void;
 }
 
 /** Options that let a thread of ours run from its TypeScript source. */
@@ -15,12 +15,14 @@ export const THREAD_EXEC_ARGV = ['--require', require.resolve('tsx/cjs')];
 
 const FINISH_WITHIN_MS = 5_000;
 
-/** The main thread's side of one inference thread: one batch at a time, so that batches grow while it is busy. */
+const NOTHING: readonly Batch[] = [];
+
+/** The main thread's side of one inference thread: a batch, or some small ones together, at a time, so that batches grow while it is busy. */
 export class InferenceThread {
   private readonly worker: Worker;
   private readonly opened = new Set<number>();
   private opening: number | null = null;
-  private running: Batch | null = null;
+  private running = NOTHING;
   private ended = false;
 
   constructor(
@@ -35,7 +37,7 @@ export class InferenceThread {
 
   /** At work, opening a session, or gone. */
   get isBusy(): boolean {
-    return this.running !== null || this.opening !== null || this.ended;
+    return this.running.length > 0 || this.opening !== null || this.ended;
   }
 
   /** Has sessions and is not opening another, so that callers can count on it. */
@@ -47,7 +49,7 @@ export class InferenceThread {
     return this.opened.size === 0 && this.opening === null && !this.ended;
   }
 
-  get batch(): Batch | null {
+  get batches(): readonly Batch[] {
     return this.running;
   }
 
@@ -69,14 +71,15 @@ export class InferenceThread {
     if (this.opened.delete(session)) this.post({ kind: 'unload', session });
   }
 
-  run(batch: Batch, packed: PackedBatch): void {
-    this.running = batch;
-    this.post({ kind: 'run', session: batch.session, batch: packed });
+  /** `runs` are the batches, packed. */
+  run(batches: readonly Batch[], runs: readonly RunRequest[]): void {
+    this.running = batches;
+    this.post({ kind: 'run', runs });
   }
 
   /** Lets it finish what it is at: a native library that is ended in the middle may take the process with it. */
   async close(): Promise<void> {
-    const isAtWork = this.running !== null || this.opening !== null;
+    const isAtWork = this.running.length > 0 || this.opening !== null;
     this.ended = true;
     if (isAtWork) {
       await new Promise<void>((resolve) => {
@@ -102,18 +105,18 @@ export class InferenceThread {
       if (reply.error === null) this.opened.add(reply.session);
       return this.events.onOpened(reply.session, reply.error);
     }
-    const batch = this.running!;
-    this.running = null;
-    this.events.onRan(batch, reply);
+    const batches = this.running;
+    this.running = NOTHING;
+    this.events.onRan(batches, reply.results);
   }
 
   private lose(reason: string): void {
     if (this.ended) return;
     this.ended = true;
-    const [batch, opening] = [this.running, this.opening];
-    this.running = null;
+    const [batches, opening] = [this.running, this.opening];
+    this.running = NOTHING;
     this.opening = null;
     if (opening !== null) this.events.onOpened(opening, reason);
-    this.events.onLost(batch, reason);
+    this.events.onLost(batches, reason);
   }
 }

@@ -1,5 +1,5 @@
 import type { Batch } from './batching';
-import type { PackedBatch, SessionInputs, ThreadReply } from './executor-messages';
+import type { RunRequest, RunResult, SessionInputs } from './executor-messages';
 import { InferenceThread } from './inference-thread';
 
 export interface ThreadPoolOptions {
@@ -10,9 +10,9 @@ export interface ThreadPoolOptions {
   readonly copiesBytes: number;
   /** Whether no caller would notice if every thread were busy with opening. */
   readonly isCalm: () => boolean;
-  readonly onRan: (batch: Batch, reply: Extract<ThreadReply, { kind: 'ran' }>) => void;
-  /** The thread is gone; `batch` is what it was working on. Another takes its place. */
-  readonly onLost: (batch: Batch | null, reason: string) => void;
+  readonly onRan: (batches: readonly Batch[], results: readonly RunResult[]) => void;
+  /** The thread is gone; `batches` is what it was working on. Another takes its place. */
+  readonly onLost: (batches: readonly Batch[], reason: string) => void;
   /** A thread may take work that it could not take before. */
   readonly onFree: () => void;
   /** A session that is open elsewhere did not open in one of the threads. */
@@ -72,7 +72,7 @@ export class ThreadPool {
 
   /** Batches that models are at work on. */
   get batches(): readonly Batch[] {
-    return this.threads.flatMap(({ batch }) => (batch ? [batch] : []));
+    return this.threads.flatMap(({ batches }) => batches);
   }
 
   /** A free thread that has the session; always the same one where little is asked, since its caches are warm. */
@@ -88,9 +88,10 @@ export class ThreadPool {
     return Math.max(1, Math.min(copies, this.options.threads));
   }
 
-  run(thread: InferenceThread, batch: Batch, packed: PackedBatch): void {
+  /** `runs` are the batches, packed. */
+  run(thread: InferenceThread, batches: readonly Batch[], runs: readonly RunRequest[]): void {
     this.running += 1;
-    thread.run(batch, packed);
+    thread.run(batches, runs);
   }
 
   /** Null when the session is open in enough threads, else what was wrong; then it is open in none. */
@@ -149,14 +150,14 @@ export class ThreadPool {
 
   private start(): InferenceThread {
     const thread = new InferenceThread(this.options.entry, {
-      onRan: (batch, reply) => {
+      onRan: (batches, results) => {
         this.running -= 1;
         // Before the next batch takes it: it may be this thread's turn to open a session.
         if (this.todo.get(thread)!.length > 0) this.advance();
-        this.options.onRan(batch, reply);
+        this.options.onRan(batches, results);
       },
       onOpened: (session, error) => this.opened(thread, session, error),
-      onLost: (batch, reason) => this.lost(thread, batch, reason),
+      onLost: (batches, reason) => this.lost(thread, batches, reason),
     });
     this.todo.set(thread, []);
     return thread;
@@ -213,11 +214,11 @@ export class ThreadPool {
     opening?.resolve(error);
   }
 
-  private lost(thread: InferenceThread, batch: Batch | null, reason: string): void {
-    if (batch) this.running -= 1;
+  private lost(thread: InferenceThread, batches: readonly Batch[], reason: string): void {
+    if (batches.length > 0) this.running -= 1;
     if (this.closed) return;
     setTimeout(() => this.replace(thread), RESTART_AFTER_MS);
-    this.options.onLost(batch, reason);
+    this.options.onLost(batches, reason);
   }
 
   private replace(lost: InferenceThread): void {
