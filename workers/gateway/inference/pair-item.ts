@@ -34,7 +34,7 @@ export class PairItem implements BatchItem {
     const { model } = logged.served.route;
     let columns: readonly Column[];
     try {
-      columns = other.plan.decode(request).columns;
+      columns = other.plan.decodeAgain(request, logged.readBy.plan, logged.inputs).columns;
     } catch {
       // The other arm takes other inputs than this caller sends: no comparison, and that is counted.
       metrics.countComparison(model, 'pair', 'failed');

@@ -41,7 +41,7 @@ export class ShadowItem implements BatchItem {
     const { model } = answered.served.route;
     let inputs: DecodedInputs;
     try {
-      inputs = shadow.release.plan.decode(request);
+      inputs = shadow.release.plan.decodeAgain(request, answered.readBy.plan, answered.inputs);
     } catch {
       // It takes other inputs than this caller sends: nothing to compare, and that is counted.
       return metrics.countComparison(model, 'shadow', 'failed');
