@@ -113,10 +113,8 @@ describe('a calibration map', () => {
   });
 
   it('goes from knot to knot in straight lines, and stays level beyond the last', () => {
-    const map = {
-      ...{ method: 'isotonic', rows: 2_000, split: 'validation' },
-      ...{ scores: [0.25, 0.75], probabilities: [0.1, 0.3] },
-    } as const;
+    const source = { rows: 2_000, split: 'validation' } as const;
+    const map = { method: 'isotonic', scores: [0.25, 0.75], probabilities: [0.1, 0.3], ...source } as const;
     const at = [0, 0.25, 0.5, 0.625, 0.75, 1].map((score) => Number(applyCalibration(map, score).toFixed(12)));
     expect(at).toEqual([0.1, 0.1, 0.2, 0.25, 0.3, 0.3]);
   });
