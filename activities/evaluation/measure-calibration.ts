@@ -26,7 +26,8 @@ export function measureCalibration(
 ): CalibrationEvidence {
   const rows = validation.scores.length;
   const none = (reason: string): CalibrationEvidence => ({ map: null, reason, rows, holdout: null });
-  const invalid = invalidScores('binary', validation.scores, 'validation') ?? invalidScores('binary', holdout.candidate);
+  const invalid =
+    invalidScores('binary', validation.scores, 'validation') ?? invalidScores('binary', holdout.candidate);
   if (invalid !== null) return none(invalid.replace(/\.$/, ''));
   const map = fitCalibration(validation.scores, validation.labels, 'validation');
   if (map.method === 'none') return none(map.reason);

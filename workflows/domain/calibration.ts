@@ -7,7 +7,10 @@ import type { CalibrationMap } from './statistics/calibration-map';
 export type Calibrated = Pick<ReleaseManifest, 'calibration' | 'serving' | 'signature'>;
 
 /** The map that a release's answers may carry; null where `whyNotCalibrated` says why not. */
-export function offeredMap({ calibration, serving }: Pick<Calibrated, 'calibration' | 'serving'>): CalibrationMap | null {
+export function offeredMap({
+  calibration,
+  serving,
+}: Pick<Calibrated, 'calibration' | 'serving'>): CalibrationMap | null {
   return !calibration || calibration.method === 'none' || serving.calibration === 'never' ? null : calibration;
 }
 
