@@ -1,6 +1,5 @@
 import type { ReleaseManifest } from './release';
 import type { CalibrationEvidence } from './run';
-import type { CalibrationServing } from './serving';
 import type { CalibrationMap } from './statistics/calibration-map';
 
 /** What decides whether callers of a release can have calibrated probabilities. */
@@ -26,17 +25,20 @@ export function calibrationOf({ map, reason }: CalibrationEvidence): NonNullable
   return map ?? { method: 'none', reason };
 }
 
-/** What callers of the champion's calibrated probabilities would miss at the candidate: one sentence, or none. */
+/**
+ * What callers of a champion that calibrates every answer would miss at the candidate: one sentence, or none. What a champion gives on
+ * request only is no promise: a map that the next season refutes would stop each retrain, also where nobody ever asked for it. Who does ask
+ * is refused by the challenger and answered by the champion, and the challenger is charged with that while it is on trial.
+ */
 export function calibrationNotes(champion: Calibrated, candidate: Calibrated): string[] {
-  const [before, after] = [offerOf(champion), offerOf(candidate)];
-  if (RANK[after] >= RANK[before]) return [];
-  return after === 'never'
-    ? [`it gives no calibrated probabilities, because ${whyNotCalibrated(candidate)}`]
-    : ['it gives calibrated probabilities on request only, before they were in every answer'];
+  if (!isInEveryAnswer(champion) || isInEveryAnswer(candidate)) return [];
+  const instead =
+    offeredMap(candidate) === null
+      ? `there are none, because ${whyNotCalibrated(candidate)}`
+      : 'they are given on request only';
+  return [`calibrated probabilities were in every answer, and ${instead}`];
 }
 
-const RANK: Readonly<Record<CalibrationServing, number>> = { never: 0, request: 1, always: 2 };
-
-function offerOf(release: Calibrated): CalibrationServing {
-  return offeredMap(release) === null ? 'never' : (release.serving.calibration ?? 'request');
+function isInEveryAnswer(release: Calibrated): boolean {
+  return release.serving.calibration === 'always' && offeredMap(release) !== null;
 }
