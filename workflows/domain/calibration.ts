@@ -40,5 +40,5 @@ export function calibrationNotes(champion: Calibrated, candidate: Calibrated): s
 }
 
 function isInEveryAnswer(release: Calibrated): boolean {
-  return release.serving.calibration === 'always' && offeredMap(release) !== null;
+  return offeredMap(release) !== null && release.serving.calibration === 'always';
 }
