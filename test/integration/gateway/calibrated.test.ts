@@ -1,3 +1,5 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { signArmPermit } from '../../../client/signed-documents';
 import { findRequest } from '../../../infra/predictions/find-request';
 import { createSigner } from '../../../infra/signing/keys';
@@ -6,7 +8,8 @@ import type { ServingSpec } from '../../../workflows/domain/serving';
 import { applyCalibration, type CalibrationMap } from '../../../workflows/domain/statistics/calibration-map';
 import type { Gateway } from '../../../workers/gateway/gateway';
 import { InferenceClient, scoresOf } from '../../support/inference-client';
-import { testKeys } from '../../support/workspace';
+import { slipwayCli } from '../../support/slipway-cli';
+import { testKeys, testPolicy } from '../../support/workspace';
 import { GatewayFixture, inferBody, MODEL, post, ready } from './fixture';
 import { DISTANCE, linearModel } from './models';
 
@@ -169,6 +172,20 @@ describe('calibrated probabilities', () => {
   });
 });
 
+/** What `slipway history --request` prints. */
+async function history(request: string): Promise<string> {
+  mkdirSync(fixture.home, { recursive: true });
+  const trust = join(fixture.home, 'trust.json');
+  writeFileSync(trust, JSON.stringify(testPolicy()));
+  const env = {
+    ...{ PATH: process.env['PATH'], HOME: process.env['HOME'], SLIPWAY_STATE: fixture.home },
+    ...{ SLIPWAY_STORE: `fs:${fixture.storeRoot}`, SLIPWAY_TRUST: trust },
+  };
+  const { code, stdout, stderr } = await slipwayCli(env, fixture.home, 'history', MODEL, '--request', request);
+  expect([code, stderr]).toEqual([0, '']);
+  return stdout;
+}
+
 describe('calibrated probabilities while a challenger is on trial', () => {
   const permit = (arm: string): Record<string, string> => ({
     'slipway-arm': signArmPermit(createSigner(testKeys.developer), {
@@ -212,11 +229,19 @@ describe('calibrated probabilities while a challenger is on trial', () => {
     expect(rows).toMatchObject([{ arm: 'challenger', status: 'REQUEST_INVALID' }]);
   });
 
-  it('leave the raw score to the prediction log', async () => {
+  it('leave the raw score to the prediction log, and are worked out again for who asks about a request', async () => {
     const gateway = await serve({ calibration: ISOTONIC });
     await outputsOf(gateway.url, { id: 'logged', parameters: { calibrated: true } });
     await fixture.stop(gateway);
     const rows = await findRequest(fixture.store, `${fixture.home}/mirror`, MODEL, 'logged', null);
     expect(rows.map(({ score }) => score)).toEqual(SCORES.map(Math.fround));
+    expect(await history('logged/1')).toContain('request logged/1: score 0.3, calibrated 0.11, event time');
+  });
+
+  it('are not told of a request to a release without a map', async () => {
+    const gateway = await serve({});
+    await outputsOf(gateway.url, { id: 'logged' });
+    await fixture.stop(gateway);
+    expect(await history('logged/1')).toMatch(/^request logged\/1: score 0\.3, event time/);
   });
 });
