@@ -150,7 +150,7 @@ describe('evaluation', () => {
     // About every other label is 1, where the model says 0.3.
     expect(holdout!.logLossRaw).toBeGreaterThan(0.75);
     expect(holdout!.logLossCalibrated).toBeLessThan(0.71);
-    expect(holdout!.calibrationErrorCalibrated).toBeLessThan(0.05);
+    expect(holdout!.calibrationErrorCalibrated).toBeLessThan(0.1);
   });
 
   it('does not pass where every answer is to be calibrated, and there are no rows to fit a map on', async () => {
