@@ -16,8 +16,8 @@ const CONFIDENCE = 0.95;
 
 /**
  * Fits a map on the validation split and measures it on the holdout, which it has not seen. A map that the holdout's days show to be worse
- * is not used. A difference that they do not show is chance either way, and a map that comes and goes by chance from release to release would
- * break the callers who ask for it; where there are too few days to show anything, the sign of the difference decides.
+ * is not used: then the scores are what is known best, and are given as they are, so that who asks for probabilities has some from every
+ * release. A difference that days do not show is chance either way; where there are too few of them, its sign decides.
  */
 export function measureCalibration(
   spec: Pick<ModelSpec, 'training'>,
@@ -40,9 +40,9 @@ export function measureCalibration(
   const isWorse = bound === null ? after.logLoss > before.logLoss : bound > 0;
   const losses = `log loss on the holdout is ${text(after.logLoss)} with the map and ${text(before.logLoss)} without`;
   return {
-    map: isWorse ? null : map,
+    map: isWorse ? { method: 'identity', rows, split: 'validation' } : map,
     reason: isWorse
-      ? `the map of the validation split makes the holdout worse: ${losses}`
+      ? `the scores as they are, since the map of the validation split makes the holdout worse: ${losses}`
       : `${map.method} on ${rows} validation rows; ${losses}`,
     rows,
     holdout: {

@@ -62,13 +62,15 @@ function calibrationLines(input: ModelCardInput, { map, reason, holdout }: Calib
   const about =
     map === null
       ? [`There are no calibrated probabilities: ${reason}.`]
-      : [`Calibrated probabilities are the score through a map, fitted by ${reason}.`, validationLine(input)];
+      : map.method === 'identity'
+        ? [`Calibrated probabilities are ${reason}.`, validationLine(input)]
+        : [`Calibrated probabilities are the score through a map, fitted by ${reason}.`, validationLine(input)];
   if (holdout === null) return about;
   const figures = [
     ['log loss', rounded(holdout.logLossRaw), rounded(holdout.logLossCalibrated)],
     ['calibration error', rounded(holdout.calibrationErrorRaw), rounded(holdout.calibrationErrorCalibrated)],
   ];
-  return [...about, table(['on the holdout', 'score', 'calibrated'], figures)];
+  return [...about, table(['on the holdout', 'score', 'through the map'], figures)];
 }
 
 /** What else the rows of the map were used for. */

@@ -25,18 +25,13 @@ export function calibrationOf({ map, reason }: CalibrationEvidence): NonNullable
   return map ?? { method: 'none', reason };
 }
 
-/**
- * What callers of a champion that calibrates every answer would miss at the candidate: one sentence, or none. What a champion gives on
- * request only is no promise: a map that the next season refutes would stop each retrain, also where nobody ever asked for it. Who does ask
- * is refused by the challenger and answered by the champion, and the challenger is charged with that while it is on trial.
- */
+/** What callers of the champion's calibrated probabilities would miss at the candidate: one sentence, or none. */
 export function calibrationNotes(champion: Calibrated, candidate: Calibrated): string[] {
+  if (offeredMap(champion) === null) return [];
+  const were = `calibrated probabilities were ${isInEveryAnswer(champion) ? 'in every answer' : 'given on request'}`;
+  if (offeredMap(candidate) === null) return [`${were}, and there are none, because ${whyNotCalibrated(candidate)}`];
   if (!isInEveryAnswer(champion) || isInEveryAnswer(candidate)) return [];
-  const instead =
-    offeredMap(candidate) === null
-      ? `there are none, because ${whyNotCalibrated(candidate)}`
-      : 'they are given on request only';
-  return [`calibrated probabilities were in every answer, and ${instead}`];
+  return [`${were}, and they are given on request only`];
 }
 
 function isInEveryAnswer(release: Calibrated): boolean {

@@ -23,7 +23,7 @@ describe('what callers of a release may expect', () => {
     ]);
   });
 
-  it('is broken by a successor without it only where every answer had it', () => {
+  it('is broken by a successor without it, or with it on request where every answer had it', () => {
     const champion = release(map, 'always');
     expect(calibrationNotes(champion, champion)).toEqual([]);
     expect(calibrationNotes(champion, release(none, 'always'))).toEqual([
@@ -32,7 +32,11 @@ describe('what callers of a release may expect', () => {
     expect(calibrationNotes(champion, release(map))).toEqual([
       'calibrated probabilities were in every answer, and they are given on request only',
     ]);
-    for (const before of [release(map), release(none, 'always'), release(undefined)])
+    expect(calibrationNotes(release(map), release(none))).toEqual([
+      'calibrated probabilities were given on request, and there are none, because the validation split has no rows',
+    ]);
+    expect(calibrationNotes(release(map), release({ method: 'identity', rows: 9, split: 'validation' }))).toEqual([]);
+    for (const before of [release(map, 'never'), release(none, 'always'), release(undefined)])
       expect(calibrationNotes(before, release(none))).toEqual([]);
   });
 

@@ -22,8 +22,13 @@ interface PlattMap extends MapSource {
   readonly intercept: number;
 }
 
+/** The score is the probability: what the fitted map made of the holdout was worse. */
+interface IdentityMap extends MapSource {
+  readonly method: 'identity';
+}
+
 /** From a binary model's score to the probability that the label is 1: never falling, and never 0 or 1. */
-export type CalibrationMap = IsotonicMap | PlattMap;
+export type CalibrationMap = IsotonicMap | PlattMap | IdentityMap;
 
 export interface NoCalibration {
   readonly method: 'none';
@@ -54,12 +59,19 @@ export function fitCalibration(
 
 /** The calibrated probability of a score, which counts as the 32-bit number that a gateway answers. */
 export function applyCalibration(map: CalibrationMap, score: number): number {
-  const value = Math.fround(score);
-  const probability =
-    map.method === 'isotonic'
-      ? interpolate(map, value)
-      : 1 / (1 + Math.exp(-(map.slope * logOdds(value) + map.intercept)));
+  const probability = mapped(map, Math.fround(score));
   return Math.min(1 - PROBABILITY_FLOOR, Math.max(PROBABILITY_FLOOR, probability));
+}
+
+function mapped(map: CalibrationMap, score: number): number {
+  switch (map.method) {
+    case 'isotonic':
+      return interpolate(map, score);
+    case 'platt':
+      return 1 / (1 + Math.exp(-(map.slope * logOdds(score) + map.intercept)));
+    case 'identity':
+      return score;
+  }
 }
 
 function interpolate({ scores, probabilities }: IsotonicMap, score: number): number {
