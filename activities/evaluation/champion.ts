@@ -1,6 +1,7 @@
+import { calibrationNotes, type Calibrated } from '../../workflows/domain/calibration';
 import { incompatibilities } from '../../workflows/domain/signature';
 import type { ModelName } from '../../workflows/domain/names';
-import type { ReleaseManifest, ReleaseRef, Signature } from '../../workflows/domain/release';
+import type { ReleaseManifest, ReleaseRef } from '../../workflows/domain/release';
 import type { ModelSpec } from '../../workflows/domain/spec';
 import type { ReleaseRegistry } from '../../infra/releases/port';
 import type { RouteReader } from '../../infra/routes/port';
@@ -38,6 +39,9 @@ export function whyUnscored(champion: Champion, spec: Pick<ModelSpec, 'features'
     : null;
 }
 
-export function compatibilityNotes(champion: Champion | null, candidate: Signature): readonly string[] {
-  return champion ? incompatibilities(champion.manifest.signature, candidate) : [];
+/** One sentence for each thing that callers of the champion could not go on doing. */
+export function compatibilityNotes(champion: Champion | null, candidate: Calibrated): readonly string[] {
+  if (!champion) return [];
+  const { manifest } = champion;
+  return [...incompatibilities(manifest.signature, candidate.signature), ...calibrationNotes(manifest, candidate)];
 }

@@ -1,7 +1,8 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isErrorCode, SlipwayError } from '../../workflows/domain/errors';
-import { judgeGates } from '../../workflows/domain/gates';
+import { calibrationOf } from '../../workflows/domain/calibration';
+import { judgeGates, judgePromises } from '../../workflows/domain/gates';
 import type { Signature } from '../../workflows/domain/release';
 import type {
   EvaluateResult,
@@ -46,7 +47,7 @@ export interface EvaluationLimits {
 
 const DEFAULT_LIMITS: EvaluationLimits = { memoryMb: 3_072, timeoutMs: 1_800_000 };
 const DUCKDB_SHARE = 0.4;
-const EVALUATION_VERSION = 1;
+const EVALUATION_VERSION = 2;
 const ACTOR = 'process:compute';
 
 /**
@@ -61,7 +62,7 @@ export function createEvaluationActivities(
     judgeGates: async ({ request, evaluation }) => {
       const spec = await ports.blobs.getJson<ModelSpec>(request.spec);
       const measured = await ports.blobs.getJson<EvidenceDocument>(evaluation.evidence);
-      const gates = judgeGates(spec.gates, measured);
+      const gates = [...judgeGates(spec.gates, measured), ...judgePromises(spec.serving, measured)];
       const passed = gatesPass(gates);
       const evidence = await ports.blobs.putJson({ ...measured, gates } satisfies EvidenceDocument);
       const against = gates.filter(({ outcome }) => outcome !== 'pass').map(({ gate }) => gate);
@@ -114,6 +115,8 @@ async function evaluate(
     manifest: await ports.blobs.getJson<SnapshotManifest>(ingest.manifest),
     champion: championUnscored === null ? champion : null,
   });
+  const { calibration } = evaluation;
+  const calibrated = calibration === undefined ? {} : { calibration: calibrationOf(calibration) };
   const evidence: EvidenceDocument = {
     schema: 'slipway.evidence/1',
     model: request.model,
@@ -127,7 +130,8 @@ async function evaluate(
     metrics: evaluation.metrics,
     byDay: await ports.blobs.putJson(evaluation.byDay),
     gates: [],
-    compatibility: compatibilityNotes(champion, signature),
+    compatibility: compatibilityNotes(champion, { ...calibrated, serving: spec.serving, signature }),
+    ...(calibration === undefined ? {} : { calibration }),
     ...(evaluation.candidateUnscored === undefined ? {} : { candidateUnscored: evaluation.candidateUnscored }),
     ...(championUnscored === null ? {} : { championUnscored }),
   };
@@ -166,6 +170,7 @@ async function measureInChild(
       signature: champion.manifest.signature,
     },
     train: await ports.blobs.file(manifest.splits.train.blob),
+    validation: await ports.blobs.file(manifest.splits.validation.blob),
     holdout: await ports.blobs.file(manifest.splits.holdout.blob),
     memoryMb: Math.floor(limits.memoryMb * DUCKDB_SHARE),
   };

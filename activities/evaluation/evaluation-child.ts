@@ -10,6 +10,7 @@ import { answerJob, reportProgress } from '../../infra/process/job-child';
 import { SlipwayError } from '../../workflows/domain/errors';
 import type { SampleRows } from '../../workflows/domain/release';
 import type { Evaluation, EvaluationJob, EvaluationReport, ScorerJob } from './job';
+import { measureCalibration } from './measure-calibration';
 import { measureScorers } from './measure-scorers';
 
 /** Rows that a gateway warms up and tests itself with. */
@@ -17,15 +18,18 @@ const SAMPLE_ROWS = 20;
 
 async function evaluate(job: EvaluationJob, folder: string): Promise<Evaluation> {
   reportProgress({ stage: 'reading' });
-  const options = { threads: 1, memoryMb: job.memoryMb, folder, files: [job.train, job.holdout] };
-  const { holdout, trainingMean } = await withDuckDb(options, async (db) => ({
+  const files = [job.train, job.validation, job.holdout];
+  const options = { threads: 1, memoryMb: job.memoryMb, folder, files };
+  const { holdout, validation, trainingMean } = await withDuckDb(options, async (db) => ({
     holdout: await readSnapshot(db, job.holdout, job.spec),
+    validation: job.spec.task === 'binary' ? await readSnapshot(db, job.validation, job.spec) : null,
     trainingMean: await meanLabel(db, job),
   }));
   if (holdout.rows === 0) throw new SlipwayError('DATA_EMPTY_SPLIT', 'the holdout has no rows');
   reportProgress({ stage: 'scoring' });
   const candidate = await score(job.candidate, holdout);
   const champion = job.champion && (await score(job.champion, holdout));
+  const validated = validation && { labels: validation.labels, scores: await score(job.candidate, validation) };
   reportProgress({ stage: 'measuring' });
   const measured = measureScorers(job.spec, {
     labels: holdout.labels,
@@ -35,7 +39,12 @@ async function evaluate(job: EvaluationJob, folder: string): Promise<Evaluation>
     // Where there was nothing to train on, the best constant there is on these rows: a stricter baseline.
     trainingMean: trainingMean ?? mean(holdout.labels),
   });
-  return { rows: holdout.rows, ...measured, samples: await sampleRows(job.candidate, holdout) };
+  return {
+    rows: holdout.rows,
+    ...measured,
+    ...(validated ? { calibration: measureCalibration(job.spec, validated, { ...holdout, candidate }) } : {}),
+    samples: await sampleRows(job.candidate, holdout),
+  };
 }
 
 /** Null where there are no training rows: an imported model with a holdout of its own. */

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../workflows/domain/errors';
 import type { SampleRows, Signature } from '../../workflows/domain/release';
-import type { ScorerMetrics } from '../../workflows/domain/run';
+import type { CalibrationEvidence, ScorerMetrics } from '../../workflows/domain/run';
 import type { MetricName, ModelSpec } from '../../workflows/domain/spec';
 
 /** What the child is told. Paths are absolute; it writes nothing outside its folder. */
@@ -9,6 +9,7 @@ export interface EvaluationJob {
   readonly candidate: ScorerJob;
   readonly champion: ScorerJob | null;
   readonly train: string;
+  readonly validation: string;
   readonly holdout: string;
   readonly memoryMb: number;
 }
@@ -22,13 +23,15 @@ export type EvaluationReport =
   | { readonly ok: true; readonly evaluation: Evaluation }
   | { readonly ok: false; readonly code: ErrorCode; readonly message: string };
 
-/** What was measured on the holdout. */
+/** What was measured on the holdout, and on the validation split for calibration. */
 export interface Evaluation {
   readonly rows: number;
   readonly metrics: Readonly<Partial<Record<MetricName, ScorerMetrics>>>;
   readonly byDay: readonly DayMetrics[];
   readonly samples: SampleRows;
   readonly candidateUnscored?: string;
+  /** Of a binary task. */
+  readonly calibration?: CalibrationEvidence;
 }
 
 /** One UTC day of the holdout; null where a day cannot be measured (AUC with labels of one kind). */

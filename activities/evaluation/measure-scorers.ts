@@ -1,4 +1,4 @@
-import type { ScorerMetrics } from '../../workflows/domain/run';
+import type { ScorerMetrics, SplitName } from '../../workflows/domain/run';
 import type { MetricName, ModelSpec, Task } from '../../workflows/domain/spec';
 import { advantageLowerBound } from '../../workflows/domain/statistics/day-resampling';
 import type { DayRows } from '../../workflows/domain/statistics/day-resampling';
@@ -53,13 +53,13 @@ export function measureScorers(spec: Pick<ModelSpec, 'task' | 'gates' | 'trainin
 }
 
 /** Says what is wrong with scores; null when nothing is. */
-function invalidScores(task: Task, scores: Float32Array): string | null {
+export function invalidScores(task: Task, scores: Float32Array, split: SplitName = 'holdout'): string | null {
   const wrong = scores.reduce(
     (count, score) => count + (Number.isFinite(score) && (task !== 'binary' || (score >= 0 && score <= 1)) ? 0 : 1),
     0,
   );
   if (wrong === 0) return null;
-  return `${wrong} of ${scores.length} holdout rows get a score that is no ${task === 'binary' ? 'probability' : 'finite number'}.`;
+  return `${wrong} of ${scores.length} ${split} rows get a score that is no ${task === 'binary' ? 'probability' : 'finite number'}.`;
 }
 
 function confidenceOf({ gates }: Pick<ModelSpec, 'gates'>, metric: MetricName): number {
@@ -68,7 +68,7 @@ function confidenceOf({ gates }: Pick<ModelSpec, 'gates'>, metric: MetricName): 
 }
 
 /** Rows by UTC day, days ascending. Without a champion its column is the candidate's; nobody reads it then. */
-function daysOf(rows: ScoredRows): DayRows[] {
+export function daysOf(rows: Omit<ScoredRows, 'trainingMean'>): DayRows[] {
   const byDay = new Map<string, number[]>();
   rows.eventTimes.forEach((instant, row) => {
     const day = new Date(instant).toISOString().slice(0, 10);

@@ -1,3 +1,4 @@
+import { offeredMap } from '../../workflows/domain/calibration';
 import type { ModelName } from '../../workflows/domain/names';
 import type { MonitorReport } from '../../workflows/domain/monitoring';
 import type { Profile } from '../../workflows/domain/profile';
@@ -28,23 +29,20 @@ const REFUSED = new Set(['INPUT_INVALID', 'REQUEST_INVALID']);
 /** A day on which less of the labels arrived says little: which are missing may depend on the label. */
 const LEAST_LABELLED = 0.5;
 
-/** Measures one window: data quality and drift over what was sent in it, calibration over the one whose labels have matured. */
+/** Measures one window: data quality and drift over what was sent in it, calibration over the one whose labels have matured, of what callers are given. */
 export async function takeLook(
   predictions: Pick<PredictionReader, 'inputs' | 'statuses' | 'evenRows' | 'dayScores'>,
   subject: LookSubject,
   window: LookWindow,
   earlierVolumes: readonly number[],
 ): Promise<MonitorReport> {
-  const { model, version, spec } = subject;
+  const { model, version, manifest, spec } = subject;
   const inputs = await measureInputs(predictions, subject, window, earlierVolumes);
   const maturityMs = spec.label.maturityMs;
-  const days = await predictions.dayScores({
-    model,
-    fromMs: window.fromMs - maturityMs,
-    toMs: window.toMs - maturityMs,
-    release: version,
-    asOfMs: window.toMs,
-  });
+  // What callers decide by: they are wrong when the calibrated probabilities are, whatever the scores say.
+  const map = offeredMap(manifest);
+  const span = { fromMs: window.fromMs - maturityMs, toMs: window.toMs - maturityMs, asOfMs: window.toMs };
+  const days = await predictions.dayScores({ model, release: version, ...span }, map);
   const matured = days
     .filter((day) => day.labelled >= LEAST_LABELLED * day.rows)
     .map(({ day, labelled, ...sums }) => ({ day, ...sums, rows: labelled }));
@@ -55,7 +53,7 @@ export async function takeLook(
     windowFrom: new Date(window.fromMs).toISOString(),
     windowTo: new Date(window.toMs).toISOString(),
     ...inputs,
-    calibration: judgeCalibration(spec.monitor.calibration, matured),
+    calibration: judgeCalibration(spec.monitor.calibration, matured, map ? 'calibrated' : 'score'),
     labelled: matured.reduce((sum, day) => sum + day.rows, 0),
   };
 }

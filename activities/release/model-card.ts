@@ -1,6 +1,6 @@
 import type { RegisterInput } from '../../workflows/lifecycle.activities';
 import type { ModelSpec } from '../../workflows/domain/spec';
-import type { SnapshotManifest } from '../../workflows/domain/run';
+import type { CalibrationEvidence, SnapshotManifest } from '../../workflows/domain/run';
 
 export interface ModelCardInput {
   readonly register: RegisterInput;
@@ -8,6 +8,8 @@ export interface ModelCardInput {
   readonly snapshot: SnapshotManifest | null;
   readonly approvalsRequired: number;
   readonly production: boolean;
+  /** Absent of a regression. */
+  readonly calibration?: CalibrationEvidence;
 }
 
 /** What a reader needs to decide whether to use a release, as Markdown; the same input gives the same text, to the byte. */
@@ -18,6 +20,7 @@ export function writeModelCard(input: ModelCardInput): string {
     ['## Purpose', purposeOf(spec)],
     ['## Data', ...dataLines(input)],
     ['## Metrics on the holdout', metricsTable(register.evaluation.metrics)],
+    ...(input.calibration ? [['## Calibration', ...calibrationLines(input, input.calibration)]] : []),
     ['## Gates', gatesTable(register)],
     ['## Inputs', inputsTable(spec)],
     ['## Limits', ...limitLines(input)],
@@ -53,6 +56,32 @@ function metricsTable(metrics: Readonly<Record<string, number>>): string {
     ['metric', 'value'],
     names.map((name) => [name, rounded(metrics[name] ?? null)]),
   );
+}
+
+function calibrationLines(input: ModelCardInput, { map, reason, holdout }: CalibrationEvidence): string[] {
+  const about =
+    map === null
+      ? [`There are no calibrated probabilities: ${reason}.`]
+      : map.method === 'identity'
+        ? [`Calibrated probabilities are ${reason}.`, validationLine(input)]
+        : [`Calibrated probabilities are the score through a map, fitted by ${reason}.`, validationLine(input)];
+  if (holdout === null) return about;
+  const figures = [
+    ['log loss', rounded(holdout.logLossRaw), rounded(holdout.logLossCalibrated)],
+    ['calibration error', rounded(holdout.calibrationErrorRaw), rounded(holdout.calibrationErrorCalibrated)],
+  ];
+  return [...about, table(['on the holdout', 'score', 'through the map'], figures)];
+}
+
+/** What else the rows of the map were used for. */
+function validationLine({ register, spec }: ModelCardInput): string {
+  if (register.request.imported)
+    return 'The model was trained elsewhere: whether it has seen the rows of the map is not known here.';
+  const chose =
+    spec.training.trainer.kind === 'command'
+      ? 'The trainer had the rows of the map too, to choose by'
+      : 'The rows of the map also chose the epoch whose weights are kept';
+  return `${chose}: the map may trust the scores a little too much. The holdout was used for neither.`;
 }
 
 function gatesTable(register: RegisterInput): string {

@@ -1,3 +1,4 @@
+import { calibrationOf } from '../../workflows/domain/calibration';
 import { SlipwayError } from '../../workflows/domain/errors';
 import type { ReleaseRef, Signature } from '../../workflows/domain/release';
 import type { EvidenceDocument, SnapshotManifest } from '../../workflows/domain/run';
@@ -25,7 +26,7 @@ export function createReleaseActivities(ports: ReleasePorts): ReleaseActivities 
 }
 
 async function register(ports: ReleasePorts, input: RegisterInput): Promise<ReleaseRef> {
-  await checkJudged(ports, input);
+  const { calibration } = await readJudged(ports, input);
   const { blobs } = ports;
   const spec = await blobs.getJson<ModelSpec>(input.request.spec);
   const snapshot = input.ingest ? await blobs.getJson<SnapshotManifest>(input.ingest.manifest) : null;
@@ -33,7 +34,14 @@ async function register(ports: ReleasePorts, input: RegisterInput): Promise<Rele
   const approvalsRequired = Math.max(spec.approvals.required, policy.minApprovals, input.approvalsRequired);
   // A release that nobody had to approve is not one for production, whatever the policy says of others.
   const production = policy.production && approvalsRequired > 0;
-  const card = writeModelCard({ register: input, spec, snapshot, approvalsRequired, production });
+  const card = writeModelCard({
+    register: input,
+    spec,
+    snapshot,
+    approvalsRequired,
+    production,
+    ...(calibration ? { calibration } : {}),
+  });
   const [onnx, signature, modelCard] = await Promise.all([
     blobs.get(input.training.onnx),
     blobs.getJson<Signature>(input.training.signature),
@@ -47,6 +55,8 @@ async function register(ports: ReleasePorts, input: RegisterInput): Promise<Rele
     onnxBytes: onnx.length,
     signature,
     metrics: input.evaluation.metrics,
+    // Out of the evidence, so that what is signed and served is what people approved.
+    ...(calibration ? { calibration: calibrationOf(calibration) } : {}),
     lineage: lineageOf(input, spec),
     evidence: input.judged.evidence,
     profile: snapshot?.profile ?? null,
@@ -61,8 +71,11 @@ async function register(ports: ReleasePorts, input: RegisterInput): Promise<Rele
   return registerRelease(ports, draft, 'process:control');
 }
 
-/** Only a model whose gates passed, on evidence about these very bytes, and whose judgement the log holds (I7). */
-async function checkJudged(ports: ReleasePorts, { request, training, judged }: RegisterInput): Promise<void> {
+/** The evidence that approvers will see; only of a model whose gates passed, on evidence about these very bytes, and whose judgement the log holds (I7). */
+async function readJudged(
+  ports: ReleasePorts,
+  { request, training, judged }: RegisterInput,
+): Promise<EvidenceDocument> {
   if (!judged.passed) throw new SlipwayError('GATES_FAILED', `run ${request.run} did not pass its gates`);
   const evidence = await ports.blobs.getJson<EvidenceDocument>(judged.evidence);
   if (evidence.onnx !== training.onnx || evidence.model !== request.model)
@@ -73,6 +86,7 @@ async function checkJudged(ports: ReleasePorts, { request, training, judged }: R
   const entry = await ports.audit.find(request.model, judged.audit);
   if (entry?.kind !== 'gates.judged')
     throw new SlipwayError('AUDIT_BROKEN', `the audit log does not hold the judgement of run ${request.run}`);
+  return evidence;
 }
 
 function lineageOf({ request, ingest, training, startedBy }: RegisterInput, spec: ModelSpec): ReleaseDraft['lineage'] {

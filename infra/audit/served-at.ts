@@ -1,3 +1,4 @@
+import { offeredMap } from '../../workflows/domain/calibration';
 import type { Digest } from '../../workflows/domain/digest';
 import { SlipwayError } from '../../workflows/domain/errors';
 import { keys } from '../../workflows/domain/keys';
@@ -5,6 +6,7 @@ import type { ModelName } from '../../workflows/domain/names';
 import type { ReleaseManifest, ReleaseRef } from '../../workflows/domain/release';
 import type { EvidenceDocument } from '../../workflows/domain/run';
 import type { Clock } from '../../workflows/domain/spec';
+import type { CalibrationMap } from '../../workflows/domain/statistics/calibration-map';
 import type { GateResult } from '../../workflows/domain/verdict';
 import { digestOf } from '../object-store/digest';
 import type { ObjectStore } from '../object-store/port';
@@ -26,6 +28,8 @@ export interface ServedRelease {
   readonly approvalsRequired: number;
   readonly approvals: readonly { readonly person: string; readonly at: string; readonly comment: string }[];
   readonly production: boolean;
+  /** What calibrated probabilities are by; null where its answers have none. */
+  readonly calibration: CalibrationMap | null;
 }
 
 /** What one route served, and by whose decision. */
@@ -125,6 +129,7 @@ async function describeRelease(
     approvalsRequired: manifest.approvalsRequired,
     approvals,
     production: manifest.production,
+    calibration: offeredMap(manifest),
   };
 }
 

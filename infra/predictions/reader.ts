@@ -1,11 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import { keys } from '../../workflows/domain/keys';
+import { applyCalibration, type CalibrationMap } from '../../workflows/domain/statistics/calibration-map';
 import type { ModelName } from '../../workflows/domain/names';
 import { quoteName, quoteText, withDuckDb, type DuckDb } from '../data/duckdb';
 import type { ObjectStore } from '../object-store/port';
 import { createPartMirror, daysBetween, spanOf, type PartMirror } from './mirror';
 import { INPUT_COLUMN_TYPES, LABEL_COLUMNS, OVERRIDE_ARM, PREDICTION_COLUMNS, REFUSED } from './schema';
 
+const DAY_MS = 86_400_000;
 /** SQL: the requests that a row stands for. Older parts do not say their share: all of them. */
 const WEIGHT = '(1 / coalesce(sample, 1))';
 
@@ -64,8 +66,11 @@ export interface PredictionReader {
    * of requests is logged is the champion's to say, and that stays the same for a rollout.
    */
   pairedRows(query: PairedQuery): Promise<PairedRows>;
-  /** By event day, ascending; scores and labels of labelled rows only, `rows` of all that were answered. */
-  dayScores(query: WindowQuery): Promise<DayScores[]>;
+  /**
+   * By event day, ascending; scores and labels of labelled rows only, `rows` of all that were answered. With a map, what it makes of each
+   * score is summed in the score's place.
+   */
+  dayScores(query: WindowQuery, map?: CalibrationMap | null): Promise<DayScores[]>;
   /** Requests by status (`ok` or an error code), each once: as many as were answered, where only a share of them is logged. Whole numbers. */
   statuses(query: WindowQuery): Promise<Readonly<Record<string, number>>>;
   /**
@@ -87,7 +92,7 @@ export function createPredictionReader(store: ObjectStore, cacheFolder: string):
   const reading: Reading = { mirror, cacheFolder };
   return {
     pairedRows: (query) => readPairedRows(reading, query),
-    dayScores: (query) => readDayScores(reading, query),
+    dayScores: (query, map = null) => readDayScores(reading, query, map),
     statuses: (query) => readStatuses(reading, query),
     evenRows: (query) => readEvenRows(reading, query),
     inputs: (query, inputs) => readInputs(reading, query, inputs),
@@ -124,10 +129,10 @@ async function readPairedRows(reading: Reading, query: PairedQuery): Promise<Pai
   };
 }
 
-async function readDayScores(reading: Reading, query: WindowQuery): Promise<DayScores[]> {
+async function readDayScores(reading: Reading, query: WindowQuery, map: CalibrationMap | null): Promise<DayScores[]> {
   const sources = await sourcesOf(reading, query.model, query.fromMs, query.toMs);
-  const rows = await inDuckDb(reading, (db) =>
-    db.rows<
+  const [rows, calibrated] = await inDuckDb(reading, async (db) => [
+    await db.rows<
       { day: string; rows: number; labelled: number } & Record<'requests' | 'score_sum' | 'label_sum', number | null>
     >(`
       WITH ${predictionsOnce(sources)}, ${newestLabels(sources, query.asOfMs)}
@@ -136,15 +141,38 @@ async function readDayScores(reading: Reading, query: WindowQuery): Promise<DayS
         sum(${WEIGHT} * score) FILTER (label IS NOT NULL) AS score_sum, sum(${WEIGHT} * label) AS label_sum
       FROM predictions LEFT JOIN labels USING (request_id)
       WHERE status = 'ok' AND score IS NOT NULL ${ofRelease(query)} GROUP BY day ORDER BY day`),
-  );
+    map && (await sumCalibrated(db, sources, query, map)),
+  ]);
   return rows.map((row) => ({
     day: row.day,
     rows: row.rows,
     labelled: row.labelled,
     requests: row.requests ?? 0,
-    scoreSum: row.score_sum ?? 0,
+    scoreSum: (calibrated ? calibrated.get(row.day) : row.score_sum) ?? 0,
     labelSum: row.label_sum ?? 0,
   }));
+}
+
+/** By day. The map is applied here and not in SQL, so that it is the same one everywhere. */
+async function sumCalibrated(
+  db: DuckDb,
+  sources: Sources,
+  query: WindowQuery,
+  map: CalibrationMap,
+): Promise<ReadonlyMap<string, number>> {
+  const columns = await db.columns(`
+    WITH ${predictionsOnce(sources)}, ${newestLabels(sources, query.asOfMs)}
+    SELECT date_diff('day', TIMESTAMP '1970-01-01', event_time)::DOUBLE AS day, score::DOUBLE AS score, sum(${WEIGHT}) AS requests
+    FROM predictions JOIN labels USING (request_id)
+    WHERE status = 'ok' AND score IS NOT NULL AND label IS NOT NULL ${ofRelease(query)}
+    GROUP BY ALL ORDER BY day, score`);
+  const [days, scores, requests] = ['day', 'score', 'requests'].map((name) => columns[name] as Float64Array);
+  const sums = new Map<string, number>();
+  for (let row = 0; row < days!.length; row += 1) {
+    const day = new Date(days![row]! * DAY_MS).toISOString().slice(0, 10);
+    sums.set(day, (sums.get(day) ?? 0) + requests![row]! * applyCalibration(map, scores![row]!));
+  }
+  return sums;
 }
 
 async function readStatuses(reading: Reading, query: WindowQuery): Promise<Record<string, number>> {

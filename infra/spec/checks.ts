@@ -250,12 +250,16 @@ function checkDisagreement({ task, rollout }: Sections): Problem[] {
   return [];
 }
 
-function checkServing({ serving, features }: Sections): Problem[] {
+function checkServing({ task, serving, features }: Sections): Problem[] {
   if (!serving) return [];
   const problems: Problem[] = [];
   if (serving.batch.window > 1_000)
     problems.push(problem(['serving', 'batch', 'window'], 'expected at most 1s; every caller may have to wait for it'));
   if (serving.cache?.ttl === 0) problems.push(problem(['serving', 'cache', 'ttl'], 'expected longer than 0'));
+  if (task === 'regression' && serving.calibration === 'always')
+    problems.push(
+      problem(['serving', 'calibration'], 'expected nothing here: calibrated probabilities are of a binary task'),
+    );
   serving.log.redact.forEach((name, index) => {
     if (features && !features.some((feature) => feature.name === name))
       problems.push(

@@ -12,7 +12,7 @@ import type {
 } from '../../workflows/domain/spec';
 import { claimOf, type DisagreementClaim } from '../../workflows/domain/disagreement-claim';
 import { MIN_WHOLE_DAYS } from '../../workflows/domain/statistics/day-means';
-import type { ServingSpec } from '../../workflows/domain/serving';
+import type { CalibrationServing } from '../../workflows/domain/serving';
 import { formatDuration, formatPercent } from './units';
 
 /**
@@ -33,7 +33,7 @@ export function explainSpec(spec: ModelSpec, asOf: Date): string {
     ['Gates', spec.gates.map(explainGate)],
     ['Approval', [explainApproval(spec)]],
     ['Rollout', explainRollout(spec.rollout, spec.assignment, spec.clock)],
-    ['Serving', explainServing(spec.serving)],
+    ['Serving', explainServing(spec)],
     ['Monitor', explainMonitor(spec.monitor)],
     ['Retention', [`Predictions are kept for ${formatDuration(spec.retention.predictionsMs)}.`]],
   ];
@@ -162,7 +162,14 @@ function explainDisagreement({ max, gross, alpha, minKeys }: DisagreementCheckSp
   ];
 }
 
-function explainServing({ batch, cache, explain, log }: ServingSpec): string[] {
+const CALIBRATED: Readonly<Record<CalibrationServing, string>> = {
+  never: 'No answer has calibrated probabilities.',
+  request: 'Calibrated probabilities are given where the request asks for them and the release has a map.',
+  always: 'Every answer has calibrated probabilities; a model without a map does not pass.',
+};
+
+function explainServing({ serving, task }: Pick<ModelSpec, 'serving' | 'task'>): string[] {
+  const { batch, cache, explain, log } = serving;
   const company =
     batch.windowMs === 0
       ? 'a request waits for no company'
@@ -180,6 +187,7 @@ function explainServing({ batch, cache, explain, log }: ServingSpec): string[] {
     explain.when === 'never'
       ? explained
       : `${explained}, by at most ${explain.evaluations} inferences, with ${explain.reasons} reasons.`,
+    ...(task === 'binary' ? [CALIBRATED[serving.calibration ?? 'request']] : []),
     `${formatPercent(log.sample)} of requests go to the prediction log${log.redact.length > 0 ? `, without the values of ${log.redact.join(', ')}` : ''}.`,
   ];
 }

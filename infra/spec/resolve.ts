@@ -59,11 +59,13 @@ export function resolveSpec(human: HumanSpec, folder: string): ModelSpec {
   };
 }
 
-function resolveServing({ batch, cache, explain, log }: Human<'serving'>): ServingSpec {
+function resolveServing({ batch, cache, explain, calibration, log }: Human<'serving'>): ServingSpec {
   return {
     batch: { maxRows: batch.maxRows, windowMs: batch.window },
     cache: cache ? { ttlMs: cache.ttl, entries: cache.entries } : null,
     explain,
+    // Left out where it says nothing new: specs that were written before keep their digests.
+    ...(calibration === 'request' ? {} : { calibration }),
     log,
   };
 }

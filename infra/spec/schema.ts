@@ -219,6 +219,9 @@ const serving = z.strictObject({
       reasons: count(0, 100).prefault(3).describe('Features named as reasons, the strongest first.'),
     })
     .prefault({}),
+  calibration: oneOf(['never', 'request', 'always'])
+    .prefault('request')
+    .describe('Calibrated probabilities beside the scores of a binary task.'),
   log: z
     .strictObject({
       sample: share.prefault(1).describe('Share of requests that go to the prediction log.'),

@@ -112,7 +112,11 @@ export async function sampleRequest(
 }
 
 /** A run that passed its gates and is about to be registered. */
-export async function sampleRegistration(workspace: TestWorkspace, request: RunRequest): Promise<RegisterInput> {
+export async function sampleRegistration(
+  workspace: TestWorkspace,
+  request: RunRequest,
+  found: Partial<EvidenceDocument> = {},
+): Promise<RegisterInput> {
   const { blobs, audit } = workspace;
   const onnx = await blobs.put(Buffer.from(`onnx bytes of ${request.run}`));
   const signature = await blobs.putJson({ task: 'binary', inputs: [], output: { name: 'score', datatype: 'FP32' } });
@@ -125,6 +129,7 @@ export async function sampleRegistration(workspace: TestWorkspace, request: RunR
     run: request.run,
     onnx,
     gates,
+    ...found,
   };
   const evidence = await blobs.putJson(document);
   const judged = await audit.append(request.model, {

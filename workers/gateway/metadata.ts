@@ -1,4 +1,6 @@
+import { offeredMap } from '../../workflows/domain/calibration';
 import type { InputSignature, ReleaseManifest } from '../../workflows/domain/release';
+import { CALIBRATED_OUTPUT } from './inference/calibrated-output';
 import type { LoadedRelease, ServedModel } from './routes/served-model';
 
 /** Names of V2 extensions as Triton's clients know them. */
@@ -48,6 +50,7 @@ export function modelMetadata(served: ServedModel, release: LoadedRelease = serv
     inputs: signature.inputs.map(inputMetadata),
     outputs: [
       { name: signature.output.name, datatype: signature.output.datatype, shape: [-1, 1] },
+      ...calibrationMetadata(release.manifest),
       ...explanationMetadata(release.manifest),
     ],
     parameters: {
@@ -70,6 +73,14 @@ function inputMetadata({
   onInvalid,
 }: InputSignature): TensorMetadata {
   return { name, datatype, shape: [-1, 1], parameters: { type, unit, range, values, nullable, onInvalid } };
+}
+
+/** Listed where callers can have it: it costs so little that who asks for all that is may ask for it too. */
+function calibrationMetadata(manifest: ReleaseManifest): TensorMetadata[] {
+  const map = offeredMap(manifest);
+  if (map === null) return [];
+  const parameters = { method: map.method, when: manifest.serving.calibration ?? 'request' };
+  return [{ name: CALIBRATED_OUTPUT, datatype: 'FP32', shape: [-1, 1], parameters }];
 }
 
 /** Of an explained answer. Where they are given on request only they are not listed: there are clients that ask for all that is. */

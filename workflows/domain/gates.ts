@@ -1,11 +1,12 @@
 import type { EvidenceDocument, ScorerMetrics } from './run';
+import type { ServingSpec } from './serving';
 import { HIGHER_IS_BETTER } from './spec';
 import type { GateSpec, MetricName } from './spec';
 import type { GateResult } from './verdict';
 
 type Evidence = Pick<
   EvidenceDocument,
-  'metrics' | 'champion' | 'compatibility' | 'candidateUnscored' | 'championUnscored'
+  'metrics' | 'champion' | 'compatibility' | 'calibration' | 'candidateUnscored' | 'championUnscored'
 >;
 type Gate<Kind extends GateSpec['kind']> = Extract<GateSpec, { readonly kind: Kind }>;
 
@@ -25,6 +26,16 @@ export function judgeGates(gates: readonly GateSpec[], evidence: Evidence): Gate
         return judgeCompatible(evidence);
     }
   });
+}
+
+/** What a spec says of serving and the model cannot do is found here, and not by callers: people see it before they approve. */
+export function judgePromises({ calibration }: ServingSpec, evidence: Evidence): GateResult[] {
+  if (calibration !== 'always') return [];
+  const { map = null, reason = 'nothing was fitted for it' } = evidence.calibration ?? {};
+  const base = { gate: 'calibrated', value: null, bound: null };
+  if (map !== null) return [{ ...base, outcome: 'pass', detail: `Every answer can be calibrated: ${reason}.` }];
+  const detail = `serving.calibration is always, and there is no map: ${reason}.`;
+  return [{ ...base, outcome: 'fail', detail }];
 }
 
 function metricsOf(evidence: Evidence, metric: MetricName): ScorerMetrics {

@@ -2,6 +2,7 @@ import type { AuditRef } from './audit';
 import type { Digest } from './digest';
 import type { Cause, ModelName } from './names';
 import type { ServingSpec } from './serving';
+import type { CalibrationMap, NoCalibration } from './statistics/calibration-map';
 import type { Clock, DatePart, FeatureType, InvalidInputPolicy, Task } from './spec';
 
 /** Names one release everywhere: the digest is of the manifest's canonical JSON. */
@@ -65,6 +66,8 @@ export interface ReleaseManifest {
   readonly onnxBytes: number;
   readonly signature: Signature;
   readonly metrics: Readonly<Record<string, number>>;
+  /** From scores to probabilities, or why not; absent of a regression, and of releases older than maps. */
+  readonly calibration?: CalibrationMap | NoCalibration;
   readonly lineage: Lineage;
   /** Digest of the evidence document that gates and approvers saw. */
   readonly evidence: Digest;

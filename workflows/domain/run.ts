@@ -3,6 +3,7 @@ import type { Digest } from './digest';
 import type { ErrorCode } from './errors';
 import type { Cause, ModelName, TaskQueue } from './names';
 import type { MetricName } from './spec';
+import type { CalibrationMap } from './statistics/calibration-map';
 import type { GateResult } from './verdict';
 
 /** Stages of a run, in order; `status` and the search attribute `SlipwayStage` show them. */
@@ -131,6 +132,8 @@ export interface EvidenceDocument {
   readonly metrics: Readonly<Partial<Record<MetricName, ScorerMetrics>>>;
   /** Blob of the day rows the confidence bounds were resampled from. */
   readonly byDay: Digest;
+  /** Of a binary task. */
+  readonly calibration?: CalibrationEvidence;
   /** Filled in by `judgeGates`: a new blob, whose digest is what approvals name. */
   readonly gates: readonly GateResult[];
   /** Problems found on opening the model or comparing signatures; a gate turns them into an outcome. */
@@ -139,6 +142,22 @@ export interface EvidenceDocument {
   readonly candidateUnscored?: string;
   /** Why a champion that serves could not be scored on these rows: an input that is not among the columns, or in another unit. */
   readonly championUnscored?: string;
+}
+
+/** How the map from scores to probabilities came out; its figures are of the holdout, which it was not fitted on. */
+export interface CalibrationEvidence {
+  readonly map: CalibrationMap | null;
+  /** Why there is a map, or none. */
+  readonly reason: string;
+  /** Rows of the split that it was fitted on. */
+  readonly rows: number;
+  /** Null where nothing could be fitted, or scored. */
+  readonly holdout: {
+    readonly logLossRaw: number;
+    readonly logLossCalibrated: number;
+    readonly calibrationErrorRaw: number;
+    readonly calibrationErrorCalibrated: number;
+  } | null;
 }
 
 export interface ScorerMetrics {

@@ -9,6 +9,8 @@ export interface ServingSpec {
   /** Answers kept by release and inputs; null keeps none. */
   readonly cache: { readonly ttlMs: number; readonly entries: number } | null;
   readonly explain: ExplainSpec;
+  /** When answers have calibrated probabilities beside scores; absent: on request. `always` needs a release that has a map. */
+  readonly calibration?: CalibrationServing;
   readonly log: {
     /** Share of requests whose rows go to the prediction log, (0, 1]. */
     readonly sample: number;
@@ -16,6 +18,8 @@ export interface ServingSpec {
     readonly redact: readonly string[];
   };
 }
+
+export type CalibrationServing = 'never' | 'request' | 'always';
 
 /** Attributions of an answer to its features: never, where a request asks, or with every answer (regulated paths). */
 export interface ExplainSpec {

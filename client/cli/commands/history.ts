@@ -6,6 +6,7 @@ import { findRequest, type LoggedPrediction } from '../../../infra/predictions/f
 import { OVERRIDE_ARM } from '../../../infra/predictions/schema';
 import { loadTrust } from '../../../infra/signing/trust';
 import { SlipwayError } from '../../../workflows/domain/errors';
+import { applyCalibration } from '../../../workflows/domain/statistics/calibration-map';
 import type { Clock } from '../../../workflows/domain/spec';
 import { withExample } from '../examples';
 import { parseInstant } from '../instants';
@@ -93,7 +94,11 @@ async function requestHistory(
           'AUDIT_BROKEN',
           `the log says that release ${logged.release} answered ${logged.requestId} in generation ${logged.generation}, the audited route does not`,
         );
-      return { ...logged, ...(inputs === true ? { inputs: sent } : {}), route: served!.route, served: release };
+      const calibrated = calibratedOf(release, logged.score);
+      return {
+        ...{ ...logged, calibrated, ...(inputs === true ? { inputs: sent } : {}) },
+        ...{ route: served!.route, served: release },
+      };
     }),
   );
   session.result(
@@ -112,11 +117,18 @@ function releaseOf(
   return all.find((candidate) => candidate?.release.version === release) ?? null;
 }
 
+/** As a gateway gives it to who asks: by the map that was signed with the release. */
+function calibratedOf({ calibration }: ServedRelease, score: number | null): number | null {
+  return calibration === null || score === null ? null : Math.fround(applyCalibration(calibration, score));
+}
+
 function whereSearched(day: string | null): string {
   return day === null ? 'on any day that is kept' : `on ${day}; without --day all days are looked at`;
 }
 
 interface Answer extends Omit<LoggedPrediction, 'inputs'> {
+  /** Null where the release has no map. */
+  readonly calibrated: number | null;
   readonly inputs?: LoggedPrediction['inputs'];
   readonly route: RouteStep;
   readonly served: ServedRelease;
@@ -124,7 +136,8 @@ interface Answer extends Omit<LoggedPrediction, 'inputs'> {
 
 function describeAnswer(answer: Answer): string[] {
   const { route, served } = answer;
-  const what = answer.status === 'ok' ? `score ${formatNumber(answer.score)}` : answer.status;
+  const calibrated = answer.calibrated === null ? '' : `, calibrated ${formatNumber(answer.calibrated)}`;
+  const what = answer.status === 'ok' ? `score ${formatNumber(answer.score)}${calibrated}` : answer.status;
   return [
     `request ${answer.requestId}: ${what}, event time ${answer.eventTime}, received ${answer.receivedAt}`,
     `  ${answer.arm === OVERRIDE_ARM ? 'as a tester asked, under' : `by the ${answer.arm} of`} generation ${route.generation}: ${route.reason} (${route.actor}, ${route.from})`,

@@ -138,6 +138,40 @@ describe('evaluation', () => {
     });
   });
 
+  it('fits a map from scores to probabilities on the validation split, and measures it on the holdout', async () => {
+    const onnx = await run.blobs.put(constantModel(0.3));
+    const evaluation = await activities(null).evaluate({ ...run, training: { ...training, onnx } });
+    const evidence = await evidenceOf(evaluation.evidence);
+    const { map, rows, holdout } = evidence.calibration!;
+    expect(map).toMatchObject({ method: 'platt', rows: 500, split: 'validation' });
+    expect(rows).toBe(500);
+    expect(holdout!.logLossRaw).toBe(evidence.metrics.logLoss!.candidate);
+    expect(holdout!.calibrationErrorRaw).toBe(evidence.metrics.calibrationError!.candidate);
+    // About every other label is 1, where the model says 0.3.
+    expect(holdout!.logLossRaw).toBeGreaterThan(0.75);
+    expect(holdout!.logLossCalibrated).toBeLessThan(0.71);
+    expect(holdout!.calibrationErrorCalibrated).toBeLessThan(0.1);
+  });
+
+  it('does not pass where every answer is to be calibrated, and there are no rows to fit a map on', async () => {
+    const always = { ...run.spec, serving: { ...run.spec.serving, calibration: 'always' as const } };
+    const judged = async (from: ToyRun) => {
+      const request = { ...from.request, spec: await from.blobs.putJson(always) };
+      const onnx = await from.blobs.put(constantModel(0.3));
+      const candidate = { ...training, onnx };
+      const evaluation = await activities(null).evaluate({ request, ingest: from.ingest, training: candidate });
+      return (await activities(null).judgeGates({ request, evaluation })).gates.at(-1);
+    };
+    expect(await judged(run)).toMatchObject({ gate: 'calibrated', outcome: 'pass' });
+    const { store, holdout } = run;
+    // As of an import with a holdout of its own.
+    const unvalidated = await toyRun(join(folder, 'unvalidated'), run.spec, { store, holdout, validationRows: 0 });
+    expect(await judged(unvalidated)).toMatchObject({
+      outcome: 'fail',
+      detail: expect.stringContaining('the validation split has no rows') as string,
+    });
+  });
+
   it('keeps its result by what went into it', async () => {
     const first = await activities(null).evaluate({ ...run, training });
     const blobs = { ...run.blobs, file: () => Promise.reject(new Error('must not be read')) };

@@ -12,7 +12,7 @@ import type { PrivateKey } from '../../../infra/signing/keys';
 import type { Trust } from '../../../infra/signing/port';
 import { silentLogger } from '../../../infra/telemetry/log';
 import type { Digest } from '../../../workflows/domain/digest';
-import type { ReleaseRef, SampleRows, Signature } from '../../../workflows/domain/release';
+import type { ReleaseManifest, ReleaseRef, SampleRows } from '../../../workflows/domain/release';
 import type { Route } from '../../../workflows/domain/route';
 import type { Gateway } from '../../../workers/gateway/gateway';
 import { startGateway } from '../../../workers/gateway/gateway';
@@ -25,6 +25,11 @@ import { DEFAULT_SERVING, type ServingSpec } from '../../../workflows/domain/ser
 export const MODEL = 'flights/late-arrival';
 const NOTHING: Digest = `sha256:${'0'.repeat(64)}`;
 
+interface ReleasedModel extends Pick<ReleaseManifest, 'signature' | 'calibration'> {
+  readonly onnx: Uint8Array;
+  readonly serving?: Partial<ServingSpec>;
+}
+
 /** A store on disk with signed releases and routes, and gateways that read it. */
 export class GatewayFixture {
   private readonly folder = temporaryFolder('gateway');
@@ -36,7 +41,7 @@ export class GatewayFixture {
   private runs = 0;
 
   async release(
-    model: { onnx: Uint8Array; signature: Signature; serving?: Partial<ServingSpec> },
+    model: ReleasedModel,
     samples: SampleRows = { rows: [], outputs: [] },
     name = MODEL,
     approvers: readonly PrivateKey[] = [],
@@ -54,6 +59,7 @@ export class GatewayFixture {
         onnxBytes: model.onnx.length,
         signature: model.signature,
         metrics: {},
+        ...(model.calibration ? { calibration: model.calibration } : {}),
         lineage: {
           run,
           cause: 'manual',

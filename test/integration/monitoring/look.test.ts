@@ -48,6 +48,26 @@ describe('look of the monitor', () => {
     expect(second.detail).toMatch(/^calibration: scores are \+0\.1000/);
   });
 
+  it.each([
+    ['request', 'pass', 0],
+    ['never', 'fail', 0.1],
+  ] as const)(
+    'holds against labels what callers are given: serving.calibration %s',
+    async (calibration, outcome, gap) => {
+      const map = { ...{ scores: [0.2, 0.3], probabilities: [0.1, 0.2] }, rows: 5_000, split: 'validation' } as const;
+      const { look, store, blobs, manifest } = await setUp(`mapped-${calibration}`);
+      Object.assign(manifest, {
+        calibration: { method: 'isotonic', ...map },
+        serving: { ...manifest.serving, calibration },
+      });
+      await traffic(store, 0, 8, { score: Math.fround(0.3) });
+      const { calibration: found } = await blobs.getJson<MonitorReport>((await look(8)).report);
+      expect(found.outcome).toBe(outcome);
+      expect(found.statistic.value).toBeCloseTo(gap, 6);
+      expect(found.statistic.name).toBe(`mean(${gap === 0 ? 'calibrated' : 'score'}) - mean(label)`);
+    },
+  );
+
   it('asks for a retrain after two windows of shifted inputs, naming the feature', async () => {
     const { look, store } = await setUp('drift');
     await traffic(store, 0, 15, { shift: 1 });
@@ -203,5 +223,5 @@ async function setUp(name: string, serves = true, redact: readonly string[] = []
   const retire = () => Object.assign(route.route, { state: 'retired' });
   const look = (atDay: number) =>
     activities.look({ model, asOf: new Date(start + atDay * day).toISOString(), look: `look-${atDay}` });
-  return { store, blobs, look, retire };
+  return { store, blobs, look, retire, manifest };
 }

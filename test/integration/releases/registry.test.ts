@@ -84,6 +84,30 @@ describe('registration of a release', () => {
       expect(card).toContain(said);
   });
 
+  it.each([
+    [
+      'a map',
+      { method: 'platt', slope: 0.5, intercept: -1, rows: 900, split: 'validation' } as const,
+      'chose the epoch',
+    ],
+    ['no map', null, 'There are no calibrated probabilities: the days said so.'],
+  ])('signs what the evidence says of calibration, and tells it in the card: %s', async (_, map, said) => {
+    const workspace = testWorkspace();
+    const reason = 'the days said so';
+    const holdout = {
+      ...{ logLossRaw: 0.58, logLossCalibrated: 0.56 },
+      ...{ calibrationErrorRaw: 0.07, calibrationErrorCalibrated: 0.02 },
+    };
+    const calibration = { map, reason, rows: 900, holdout };
+    const input = await sampleRegistration(workspace, await sampleRequest(workspace), { calibration });
+    const ref = await createReleaseActivities(workspace).registerRelease(input);
+    const manifest = await workspace.registry.verify(ref, 'promote').catch(() => workspace.registry.manifest(ref));
+    expect(manifest.calibration).toEqual(map ?? { method: 'none', reason });
+    const card = Buffer.from(await workspace.blobs.get(manifest.modelCard)).toString();
+    for (const text of ['## Calibration', said, '| log loss | 0.58 | 0.56 |', '| calibration error | 0.07 | 0.02 |'])
+      expect(card).toContain(text);
+  });
+
   it('refuses a run whose gates did not pass, or whose evidence is about another model file', async () => {
     const workspace = testWorkspace();
     const registration = await sampleRegistration(workspace, await sampleRequest(workspace));

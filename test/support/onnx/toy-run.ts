@@ -81,7 +81,7 @@ export interface ToyRun {
 export async function toyRun(
   folder: string,
   spec: ModelSpec,
-  options: { rows?: number; store?: ObjectStore; holdout?: LabelledTable } = {},
+  options: { rows?: number; store?: ObjectStore; holdout?: LabelledTable; validationRows?: number } = {},
 ): Promise<ToyRun> {
   const store = options.store ?? createMemoryStore();
   const blobs = createBlobStore(store, join(folder, 'cache'));
@@ -89,7 +89,7 @@ export async function toyRun(
   const holdout = options.holdout ?? toyTable(1_200, 3, spec.task);
   const tables: Record<SplitName, LabelledTable> = {
     train: toyTable(rows, 1, spec.task),
-    validation: toyTable(500, 2, spec.task),
+    validation: toyTable(options.validationRows ?? 500, 2, spec.task),
     holdout,
   };
   const splits = {} as Record<SplitName, SnapshotSplit>;

@@ -48,6 +48,21 @@ it('explains the splits of an as-of, the gates and the steps in sentences', () =
   expect(text).toContain('5 % for 1h, then 25 % for 6h, then 50 % for 1d');
 });
 
+it('says when answers are calibrated, and leaves the default out of what is digested', () => {
+  const spec = (serving: string) => parseSpec(`${SMALL_SPEC}serving: ${serving}\n`, { file: 'model.yaml' });
+  expect(spec('{ calibration: request }')).toEqual(spec('{}'));
+  expect(spec('{}').serving).not.toHaveProperty('calibration');
+  expect(spec('{ calibration: always }').serving.calibration).toBe('always');
+  expect(explainSpec(spec('{ calibration: always }'), new Date(0))).toContain(
+    'Every answer has calibrated probabilities; a model without a map does not pass.',
+  );
+  expect(explainSpec(spec('{}'), new Date(0))).toContain('where the request asks for them and the release has a map');
+  const regression = SMALL_SPEC.replace('task: binary', 'task: regression');
+  expect(() => parseSpec(`${regression}serving: { calibration: always }\n`, { file: 'model.yaml' })).toThrow(
+    'serving.calibration: expected nothing here: calibrated probabilities are of a binary task',
+  );
+});
+
 it('explains what each step has to show of disagreement, and which ends before a whole day', () => {
   const text = (rollout: string): string =>
     explainSpec(parseSpec(`${SMALL_SPEC}rollout: ${rollout}\n`, { file: 'model.yaml' }), new Date(0));

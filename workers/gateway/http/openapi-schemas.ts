@@ -24,6 +24,7 @@ const DATATYPES = [
   ...['BOOL', 'UINT8', 'UINT16', 'UINT32', 'UINT64', 'INT8', 'INT16', 'INT32', 'INT64'],
   ...['FP16', 'BF16', 'FP32', 'FP64', 'BYTES'],
 ];
+const probability: Schema = { type: 'number', exclusiveMinimum: 0, exclusiveMaximum: 1 };
 const shape = list({ type: 'integer' });
 const parameters: Schema = { type: 'object', additionalProperties: true };
 const served = object(
@@ -53,7 +54,14 @@ const requestTensor = object(
   true,
 );
 
-const requestedOutput = object({ name: text, parameters }, ['parameters'], true);
+const requestedOutput = object(
+  {
+    name: { ...text, description: '`score`; `calibrated`; or an output of an explanation. All answers have `score`.' },
+    parameters,
+  },
+  ['parameters'],
+  true,
+);
 
 const responseTensor = object(
   { name: text, datatype: { enum: DATATYPES }, shape, data: { type: 'array' }, parameters },
@@ -111,8 +119,14 @@ export const SCHEMAS = {
     oneOf: [{ required: ['instances'] }, { required: ['keys'] }],
   },
   PredictResponse: object(
-    { predictions: list({ type: 'number' }), model_version: text, id: text, parameters: served },
-    [],
+    {
+      predictions: list({ type: 'number' }),
+      calibrated: list({ ...probability, description: 'Where they were asked for, or the release gives them always.' }),
+      model_version: text,
+      id: text,
+      parameters: served,
+    },
+    ['calibrated'],
     true,
   ),
 } as const satisfies Record<string, Schema>;

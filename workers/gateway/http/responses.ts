@@ -1,6 +1,7 @@
 import type { Answer } from '../inference/answer';
 import type { Problem } from '../inference/problem';
-import { explanationsByRow } from '../explain/explanation-outputs';
+import { explanationsByRow, isExplanation } from '../explain/explanation-outputs';
+import { CALIBRATED_OUTPUT } from '../inference/calibrated-output';
 import type { OutputTensor } from '../inference/output-tensor';
 import type { LoadedRelease } from '../routes/served-model';
 
@@ -32,11 +33,19 @@ function encodeOutputs(outputs: readonly OutputTensor[], rows: number): string {
 
 /** The V1 answer: `predictions`, and what V2 says beside its outputs. */
 export function encodePredictions({ release, arm, generation, requestId, scores, outputs }: Answer): string {
-  const more =
-    outputs.length === 0
-      ? ''
-      : `"explanations":${JSON.stringify(explanationsByRow(outputs, release.manifest.signature.inputs, scores.length))},`;
+  const more = outputs.length === 0 ? '' : encodeBeside(outputs, release, scores.length);
   return `{"predictions":[${listScores(scores)}],${more}"id":${JSON.stringify(requestId)},${headsOf(release, arm, generation).v1}`;
+}
+
+/** What V1 says beside predictions, each member with a comma behind it. */
+function encodeBeside(outputs: readonly OutputTensor[], { manifest }: LoadedRelease, rows: number): string {
+  const calibrated = outputs.find(({ name }) => name === CALIBRATED_OUTPUT);
+  const isExplained = outputs.some(({ name }) => isExplanation(name));
+  const explanations = isExplained ? explanationsByRow(outputs, manifest.signature.inputs, rows) : null;
+  return (
+    (calibrated ? `"calibrated":${JSON.stringify([...calibrated.data])},` : '') +
+    (explanations ? `"explanations":${JSON.stringify(explanations)},` : '')
+  );
 }
 
 /** Everything before the number of rows of the one output. */

@@ -10,6 +10,6 @@ export interface Answer {
   readonly requestId: string;
   /** One a row. */
   readonly scores: Float32Array;
-  /** What is told beside the scores: explanations. */
+  /** What is told beside the scores: calibrated probabilities, explanations. */
   readonly outputs: readonly OutputTensor[];
 }

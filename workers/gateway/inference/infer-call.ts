@@ -3,6 +3,7 @@ import { SlipwayError } from '../../../workflows/domain/errors';
 import { NORMAL } from '../execution/batch-queue';
 import type { BatchItem, DropReason } from '../execution/batching';
 import { toleratedRate } from '../routes/breaker';
+import { calibratedOutputs, checkCalibrated } from './calibrated-output';
 import type { Column } from './conversion';
 import type { TraceParent } from '../edge/trace';
 import { wantsExplanation } from '../explain/explanation-outputs';
@@ -11,7 +12,6 @@ import type { Answer } from './answer';
 import type { InferenceContext, Reply } from './inference-context';
 import { overloaded } from './inference-context';
 import type { DecodedInputs } from './input-plan';
-import { NO_OUTPUTS } from './output-tensor';
 import { PairItem } from './pair-item';
 import { CHALLENGER, CHAMPION } from '../records/prediction-row';
 import type { V2Request } from './protocol';
@@ -54,6 +54,7 @@ export class InferCall implements BatchItem {
 
   /** Throws what the caller did wrong, and OVERLOADED. */
   start(): void {
+    checkCalibrated(this.served.champion.manifest, this.request);
     const { executor, timeoutMs } = this.service.options;
     const { timeout, priority } = this.request.parameters;
     this.deadlineMs = executor.nowMs() + readTimeoutMs(timeout, timeoutMs);
@@ -108,7 +109,9 @@ export class InferCall implements BatchItem {
     metrics.countRequest(model, arm, this.failure?.code ?? 'ok', latencyMs);
     if (this.failure) return this.fail(this.failure);
     const { release, requestId } = this;
-    const answer: Answer = { release, arm, generation, requestId, scores: this.scores!, outputs: NO_OUTPUTS };
+    const scores = this.scores!;
+    const outputs = calibratedOutputs(release.manifest, this.request, scores);
+    const answer: Answer = { release, arm, generation, requestId, scores, outputs };
     if (wantsExplanation(release.manifest, this.request)) this.service.track(this.explain(answer));
     else this.reply.answer(answer);
   }
@@ -128,7 +131,7 @@ export class InferCall implements BatchItem {
       if (!explainer) throw new SlipwayError('INFERENCE_FAILED', 'answers are not explained here');
       const outputs = await explainer.explain({ ...answer, columns: this.columns });
       metrics.countExplanation(model, 'given');
-      this.reply.answer({ ...answer, outputs });
+      this.reply.answer({ ...answer, outputs: [...answer.outputs, ...outputs] });
     } catch (error) {
       const isDue = answer.release.manifest.serving.explain.when === 'always';
       metrics.countExplanation(model, isDue ? 'refused' : 'left-out');
@@ -145,6 +148,7 @@ export class InferCall implements BatchItem {
   private tryChallenger(): boolean {
     const challenger = this.served.challenger!;
     try {
+      checkCalibrated(challenger.manifest, this.request);
       this.take(challenger.plan.decode(this.request));
     } catch (error) {
       this.challengerFailure = error instanceof SlipwayError ? error.code : 'INTERNAL';

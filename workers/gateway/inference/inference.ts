@@ -1,6 +1,7 @@
 import { ARM_HEADER } from '../../../workflows/domain/arm-permit';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import { assignmentKey } from './assignment';
+import { CALIBRATED_OUTPUT } from './calibrated-output';
 import { readEventTime } from './event-time';
 import { isExplanation } from '../explain/explanation-outputs';
 import { InferCall } from './infer-call';
@@ -112,7 +113,7 @@ function checkOutputs({ outputs }: V2Request, { champion }: ServedModel): void {
   if (outputs === null) return;
   const { signature, serving } = champion.manifest;
   const { name } = signature.output;
-  const unknown = outputs.find((output) => output !== name && !isExplanation(output));
+  const unknown = outputs.find((output) => output !== name && output !== CALIBRATED_OUTPUT && !isExplanation(output));
   if (unknown !== undefined) throw invalid(`the model has no output ${quote(unknown)}; it has ${quote(name)}`);
   if (serving.explain.when === 'never' && outputs.some(isExplanation))
     throw invalid('the release gives no explanations; its spec says serving.explain.when: never');

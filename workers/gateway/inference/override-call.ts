@@ -1,12 +1,12 @@
 import { OVERRIDE_ARM } from '../../../infra/predictions/schema';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import type { BatchItem, DropReason } from '../execution/batching';
+import { calibratedOutputs, checkCalibrated } from './calibrated-output';
 import type { Column } from './conversion';
 import type { TraceParent } from '../edge/trace';
 import type { InferenceContext, Reply } from './inference-context';
 import { overloaded } from './inference-context';
 import type { DecodedInputs } from './input-plan';
-import { NO_OUTPUTS } from './output-tensor';
 import type { V2Request } from './protocol';
 import type { LoadedRelease, ServedModel } from '../routes/served-model';
 import { readLevel, readTimeoutMs } from './urgency';
@@ -43,6 +43,7 @@ export class OverrideCall implements BatchItem {
   ) {
     const { executor, timeoutMs } = service.options;
     this.release = releaseOf(call.served, arm, call.startedMs);
+    checkCalibrated(this.release.manifest, call.request);
     this.inputs = this.release.plan.decode(call.request);
     this.columns = this.inputs.columns;
     this.rows = this.inputs.rows;
@@ -72,13 +73,13 @@ export class OverrideCall implements BatchItem {
     const own = scores.slice(offset, offset + this.rows);
     if (error !== null || !own.every(Number.isFinite))
       return this.refuse(new SlipwayError('INFERENCE_FAILED', error ?? 'the model gave a score that is not finite'));
-    const { served, requestId, startedMs } = this.call;
+    const { served, request, requestId, startedMs } = this.call;
     const { metrics, nowMs } = this.service.options;
     const { model, generation } = served.route;
     metrics.countRequest(model, OVERRIDE_ARM, 'ok', nowMs() - startedMs);
     this.reply.answer({
       ...{ release: this.release, arm: this.arm, generation, requestId },
-      ...{ scores: own, outputs: NO_OUTPUTS },
+      ...{ scores: own, outputs: calibratedOutputs(this.release.manifest, request, own) },
     });
     this.log(own);
   }

@@ -18,7 +18,7 @@ export const MIN_CALIBRATION_DAYS = 3;
 export const MIN_CALIBRATION_ROWS = 200;
 
 export interface CalibrationGap {
-  /** mean(score) - mean(label), in the label's unit. */
+  /** mean(score) - mean(label), in the label's unit; the same of calibrated probabilities. */
   readonly gap: number;
   /** Half width of the two-sided interval at 1 - alpha. */
   readonly halfWidth: number;
@@ -40,9 +40,14 @@ export function calibrationGap(days: readonly CalibrationDay[], alpha: number): 
 }
 
 /** `fail`: the gap is larger than `maxGap`, and is not a matter of a few odd days (its interval leaves out 0). */
-export function judgeCalibration(spec: MonitorSpec['calibration'], days: readonly CalibrationDay[]): Verdict {
+export function judgeCalibration(
+  spec: MonitorSpec['calibration'],
+  days: readonly CalibrationDay[],
+  given: 'score' | 'calibrated' = 'score',
+): Verdict {
   const rows = days.reduce((sum, day) => sum + day.rows, 0);
   const measured = rows >= MIN_CALIBRATION_ROWS ? calibrationGap(days, spec.alpha) : null;
+  const name = `mean(${given}) - mean(label)`;
   const base = {
     check: 'calibration',
     bound: { name: 'maxGap', value: spec.maxGap },
@@ -52,7 +57,7 @@ export function judgeCalibration(spec: MonitorSpec['calibration'], days: readonl
     return {
       ...base,
       outcome: 'inconclusive',
-      statistic: { name: 'mean(score) - mean(label)', value: null },
+      statistic: { name, value: null },
       detail: 'too few matured labels in the window',
       resolves: `at least ${MIN_CALIBRATION_ROWS} matured labels on ${MIN_CALIBRATION_DAYS} days`,
     };
@@ -62,8 +67,8 @@ export function judgeCalibration(spec: MonitorSpec['calibration'], days: readonl
   return {
     ...base,
     outcome: !isWide ? 'pass' : isSure ? 'fail' : 'inconclusive',
-    statistic: { name: 'mean(score) - mean(label)', value: measured.gap },
-    detail: `scores are ${signed(measured.gap)} ± ${measured.halfWidth.toFixed(4)} from labels, ±${spec.maxGap} allowed`,
+    statistic: { name, value: measured.gap },
+    detail: `${given === 'score' ? 'scores' : 'calibrated probabilities'} are ${signed(measured.gap)} ± ${measured.halfWidth.toFixed(4)} from labels, ±${spec.maxGap} allowed`,
     resolves: isWide && !isSure ? 'more days: the gap may come from a few of them' : '',
   };
 }
