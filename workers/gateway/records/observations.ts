@@ -90,7 +90,7 @@ export class Observations {
       ...this.opened.map(({ counts }) => (counts.model === model ? (counts.reachedMs ?? -Infinity) : -Infinity)),
     );
     const observer = new GenerationObserver(
-      new GenerationCounts(model, generation, Number.isFinite(before) ? before : null),
+      new GenerationCounts(model, generation, Number.isFinite(before) ? before : null, new Date().toISOString()),
       this.keysOf(model, scope),
       index,
       this.journal,
@@ -102,6 +102,8 @@ export class Observations {
     // Keys from before a restart are in no journal of this incarnation yet: a snapshot takes them up.
     if (observer.keys.isEmpty) this.journal.open(index);
     else this.journal.rotate();
+    // Published though it counted nothing yet: verdicts give each gateway of a rollout its share by when it began.
+    if (observer.keys.isRollout) observer.counts.revision += 1;
     return observer;
   }
 
