@@ -15,6 +15,7 @@ import {
   type WindowRow,
 } from '../../../workflows/domain/observation';
 import type { CanaryReport, QualityReport } from '../../../workflows/domain/rollout';
+import type { AssignmentSpec } from '../../../workflows/domain/spec';
 import { createMemoryStore } from '../../support/memory-store';
 import { temporaryFolder } from '../../support/temporary-folder';
 
@@ -162,10 +163,10 @@ describe('watch of paired quality', () => {
   });
 });
 
-async function setUp({ gain = 0 } = {}) {
+async function setUp({ gain = 0, assignment = { source: 'parameter', name: 'user' } as AssignmentSpec } = {}) {
   const store = createMemoryStore();
   const blobs = createBlobStore(store, folder.path);
-  const spec = await blobs.putJson({ label: { maturityMs: 12 * hour } });
+  const spec = await blobs.putJson({ label: { maturityMs: 12 * hour }, assignment });
   const manifest = { spec, signature: { task: 'binary' } } as ReleaseManifest;
   const queries: PairedQuery[] = [];
   const predictions = {
