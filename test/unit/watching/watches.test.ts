@@ -62,6 +62,19 @@ describe('watch of a canary step', () => {
     expect(report.verdicts[0]!.counts).toMatchObject({ challengerKeys: 60, challengerErrorKeys: 9 });
   });
 
+  it('judges gateways apart where callers have keys, and adds up what they counted where each request is its own', async () => {
+    const seen = async (assignment: AssignmentSpec): Promise<unknown> => {
+      const { watch, observe } = await setUp({ assignment });
+      for (const gateway of ['a', 'b', 'c', 'd'])
+        await observe({ gateway, incarnation: gateway, openedAt: gateway, challenger: arm(150, 0) });
+      const report = await watch('watchCanary', { endsAtMs: 0 });
+      const { outcome, counts } = report.verdicts[0]!;
+      return [outcome, counts.challengerKeys, counts.gateways];
+    };
+    expect(await seen({ source: 'header', name: 'user' })).toEqual(['inconclusive', 150, 4]);
+    expect(await seen({ source: 'request' })).toEqual(['pass', 600, undefined]);
+  });
+
   it('goes on through a night of large differences, and judges the days of all gateways', async () => {
     const { watch, observe } = await setUp();
     const days = [0.1, 0.102, 0.101, 0.1].map((mean, at) => pairedDay(at, mean));
@@ -163,7 +176,10 @@ describe('watch of paired quality', () => {
   });
 });
 
-async function setUp({ gain = 0, assignment = { source: 'parameter', name: 'user' } as AssignmentSpec } = {}) {
+async function setUp({
+  gain = 0,
+  assignment = { source: 'parameter', name: 'user' },
+}: { readonly gain?: number; readonly assignment?: AssignmentSpec } = {}) {
   const store = createMemoryStore();
   const blobs = createBlobStore(store, folder.path);
   const spec = await blobs.putJson({ label: { maturityMs: 12 * hour }, assignment });
