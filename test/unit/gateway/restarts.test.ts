@@ -47,6 +47,20 @@ describe('a gateway that is drained and started again in a rollout', () => {
     expect([...published.values()].reduce((sum, { paired }) => sum + paired.keys, 0)).toBe(1);
   });
 
+  it('does not either when it was killed in between, before it had opened its route again', async () => {
+    const first = incarnation('first');
+    first.open(MODEL, 5, SCOPE).answer(1, false, 'ana', 1_000, 1);
+    await first.close();
+    const killed = incarnation('killed');
+    await killed.publish();
+    const third = incarnation('third');
+    expect(third.open(MODEL, 5, SCOPE).answer(1, false, 'ana', 2_000, 1)).toBe(false);
+    await third.publish();
+    expect(readdirSync(folder)).toEqual(['third']);
+    await third.close();
+    await killed.close();
+  });
+
   it('forgets the keys of a rollout that is over', async () => {
     const first = incarnation('first');
     first.open(MODEL, 5, SCOPE).answer(1, false, 'ana', 1_000, 1);
