@@ -78,11 +78,16 @@ const MEASUREMENTS: readonly (readonly [string, () => string])[] = [
       ];
     });
   }),
-  ...[3, 8].map((gateways): [string, () => string] => [
-    `errors: 2 % of keys always fail, callers then ask another of ${gateways} gateways, challenger at the margin: wrong passes`,
+  ...(
+    [
+      ['any', 'keys ask any of 8 gateways'],
+      ['one', 'keys ask one of 8 gateways'],
+    ] as const
+  ).map(([spread, asks]): [string, () => string] => [
+    `errors: 2 % of keys always fail, ${asks} and then another, challenger at the margin: wrong passes`,
     () => {
       const rates = { champion: 0.02, challenger: 0.03, margin: 0.01, weight: 0.5, alpha: 0.05, keys: 4_000 };
-      const fleet = { gateways, spread: 'any', outcomes: 'persistent', retries: true, visits: 12_000 } as const;
+      const fleet = { gateways: 8, spread, outcomes: 'persistent', retries: true, visits: 12_000 } as const;
       let seed = 0;
       return share(200, 0, () => fleetVerdicts((seed += 1), { ...rates, ...fleet }, 'pass').pass !== null);
     },
