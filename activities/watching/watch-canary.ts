@@ -4,7 +4,7 @@ import { judgeCanary, sumObservations, type CanarySums } from '../../workflows/d
 import { claimOf } from '../../workflows/domain/disagreement-claim';
 import { eventSpan } from '../../workflows/domain/event-span';
 import type { CanaryReport, WatchReason } from '../../workflows/domain/rollout';
-import type { Task } from '../../workflows/domain/spec';
+import type { AssignmentSpec, ModelSpec, Task } from '../../workflows/domain/spec';
 import type { Verdict } from '../../workflows/domain/verdict';
 import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
 import { withHeartbeat } from '../../infra/process/activity-scope';
@@ -36,9 +36,9 @@ export function createCanaryWatch(ports: CanaryPorts): Pick<DeploymentControlAct
   return {
     watchCanary: (input) =>
       withHeartbeat(async ({ heartbeat }) => {
-        const { signature } = await ports.releases.manifest(input.rollout.release);
+        const judged = await readJudged(ports, input);
         for (;;) {
-          const look = await lookAtCanary(ports, input, signature.task);
+          const look = await lookAtCanary(ports, input, judged);
           const { watermarkMs } = look.sums;
           heartbeat({ watermarkMs, verdicts: look.verdicts.map(({ outcome }) => outcome) });
           const reason = await whyToReturn(ports, input, look);
@@ -49,18 +49,31 @@ export function createCanaryWatch(ports: CanaryPorts): Pick<DeploymentControlAct
   };
 }
 
+/** What the release under watch says of how it is judged. */
+interface Judged {
+  readonly task: Task;
+  /** As in the rollout's routes, which take it from the same spec. */
+  readonly assignment: AssignmentSpec['source'];
+}
+
+async function readJudged({ releases, blobs }: CanaryPorts, { rollout }: WatchInput): Promise<Judged> {
+  const { signature, spec } = await releases.manifest(rollout.release);
+  const { assignment } = await blobs.getJson<Pick<ModelSpec, 'assignment'>>(spec);
+  return { task: signature.task, assignment: assignment.source };
+}
+
 interface Look {
   readonly observed: Observed;
   readonly sums: CanarySums;
   readonly verdicts: readonly Verdict[];
 }
 
-async function lookAtCanary(ports: CanaryPorts, input: WatchInput, task: Task): Promise<Look> {
+async function lookAtCanary(ports: CanaryPorts, input: WatchInput, judged: Judged): Promise<Look> {
   const observed = await readObservations(ports.store, input.model, input.generations);
-  const sums = sumObservations(observed.documents);
+  const sums = sumObservations(observed.documents, judged.assignment);
   const { spec, clock } = input.rollout;
   const beforeBake = spec.bakeMs > 0 ? spec.steps.slice(0, -1) : spec.steps;
-  const verdicts = judgeCanary(spec, task, sums, observed.breakers, {
+  const verdicts = judgeCanary(spec, judged.task, sums, observed.breakers, {
     claim: claimOf(beforeBake, input.step, input.extension),
     untilMs: clock === 'event' ? sums.watermarkMs : ports.now(),
   });

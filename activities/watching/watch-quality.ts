@@ -1,8 +1,8 @@
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
 import type { DeploymentComputeActivities, WatchInput } from '../../workflows/deployment.activities';
-import { sumObservations } from '../../workflows/domain/canary';
 import { SlipwayError } from '../../workflows/domain/errors';
+import { eventSpan } from '../../workflows/domain/event-span';
 import type { QualityReport } from '../../workflows/domain/rollout';
 import type { ModelSpec, QualityCheckSpec } from '../../workflows/domain/spec';
 import { advantageSeries, type AdvantagePoint, type PairedDay } from '../../workflows/domain/statistics/paired-days';
@@ -56,11 +56,10 @@ async function watch(
   try {
     for (;;) {
       const observed = await readObservations(ports.store, input.model, input.generations);
-      const sums = sumObservations(observed.documents);
+      const span = eventSpan(observed.documents);
       const nowMs = ports.now();
-      const untilMs = input.rollout.clock === 'event' ? sums.watermarkMs : nowMs;
-      if (sums.firstMs !== null && untilMs !== null)
-        days = await matured.read({ firstMs: sums.firstMs, untilMs, nowMs });
+      const untilMs = input.rollout.clock === 'event' ? (span?.untilMs ?? null) : nowMs;
+      if (span !== null && untilMs !== null) days = await matured.read({ firstMs: span.firstMs, untilMs, nowMs });
       const verdict = judgeQuality(check, days);
       heartbeat({ days: days.length, outcome: verdict.outcome });
       const isOver = input.hold !== true && isStepOver(input, observed, nowMs);

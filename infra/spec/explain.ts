@@ -125,7 +125,7 @@ function explainRollout(rollout: RolloutSpec, assignment: AssignmentSpec, clock:
   const key =
     assignment.source === 'request'
       ? 'each request is a caller of its own'
-      : `callers are told apart by the ${assignment.source} ${assignment.name}`;
+      : `callers are told apart by the ${assignment.source} ${assignment.name}, and each gateway is judged by those that it met`;
   const first =
     rollout.bootstrap === 'direct' ? 'serves at once' : 'is registered and gets no requests until `promote-now`';
   return [

@@ -1,4 +1,5 @@
 import type { PairedCounts, PairedWindowRow } from '../../workflows/domain/observation';
+import { together } from '../../workflows/domain/statistics/counts-apart';
 import { judgeDisagreement, type PairedScores } from '../../workflows/domain/statistics/disagreement-verdict';
 import { compareErrorRates, type KeyCounts } from '../../workflows/domain/statistics/error-rates';
 import type { PairedDay } from '../../workflows/domain/statistics/paired-days';
@@ -100,7 +101,7 @@ export function patternedVerdict(
   let pass: number | null = null;
   for (const paired of patternedHours(random, rollout, days)) {
     hours += 1;
-    const { outcome } = judgeDisagreement(spec, paired, 'binary', 'mean-day');
+    const { outcome } = judgeDisagreement(spec, paired, [together(paired)], 'binary', 'mean-day');
     if (outcome === 'fail') return { fail: hours, pass };
     if (outcome === 'pass') pass ??= hours;
   }
@@ -116,7 +117,8 @@ export function pairsUntilGross(
   let total: PairedCounts = { keys: 0, sumAbsDifference: 0, sumSquaredDifference: 0 };
   while (total.keys < keys) {
     total = addPairs(total, skewedPairs(random, 1, mean));
-    const { outcome } = judgeDisagreement(spec, { total, windows: [], untilMs: null }, 'binary', 'mean-day');
+    const paired: PairedScores = { total, windows: [], untilMs: null };
+    const { outcome } = judgeDisagreement(spec, paired, [together(paired)], 'binary', 'mean-day');
     if (outcome === 'fail') return total.keys;
   }
   return null;

@@ -1,75 +1,41 @@
+import { type CanaryKeys, countersOf, sumKeys } from './counters';
 import type { DisagreementClaim } from './disagreement-claim';
 import { eventSpan } from './event-span';
-import {
-  type BreakerEvent,
-  type ObservationDocument,
-  PAIRED_WINDOW_MS,
-  type PairedCounts,
-  type PairedWindowRow,
-} from './observation';
+import type { BreakerEvent, ObservationDocument } from './observation';
 import type { ArmName } from './route';
-import type { RolloutSpec, Task } from './spec';
+import type { AssignmentSpec, RolloutSpec, Task } from './spec';
+import type { Counter } from './statistics/counts-apart';
 import { judgeDisagreement } from './statistics/disagreement-verdict';
-import { judgeErrors, type ErrorCounts } from './statistics/error-verdict';
-import type { KeyCounts } from './statistics/error-rates';
+import { judgeErrors } from './statistics/error-verdict';
 import type { Verdict } from './verdict';
 
-/** What all gateways saw of a rollout: sums over the documents of its generations. */
-export interface CanarySums {
-  readonly errors: ErrorCounts;
-  readonly paired: PairedCounts;
-  /** From where traffic began: what few callers sent late is in `paired` alone. */
-  readonly pairedWindows: readonly PairedWindowRow[];
+/**
+ * What all gateways saw of a rollout: sums over the documents of its generations. A key that asked several gateways is in the sums
+ * of keys several times: verdicts over keys are made from `counters`. Paired windows begin where traffic did: what few callers sent
+ * late is in `paired` alone.
+ */
+export interface CanarySums extends CanaryKeys {
+  readonly counters: readonly Counter<CanaryKeys>[];
   readonly requests: Readonly<Record<ArmName, number>>;
   /** How far time has come and where it began, in the route's clock, epoch ms, whatever few callers say; null with hardly any traffic. */
   readonly watermarkMs: number | null;
   readonly firstMs: number | null;
 }
 
-export function sumObservations(documents: readonly ObservationDocument[]): CanarySums {
-  const sum = (pick: (document: ObservationDocument) => number): number =>
-    documents.reduce((total, document) => total + pick(document), 0);
+export function sumObservations(
+  documents: readonly ObservationDocument[],
+  assignment: AssignmentSpec['source'],
+): CanarySums {
   const span = eventSpan(documents);
-  const keysOf = (arm: ArmName): KeyCounts => ({
-    keys: sum((document) => document.arms[arm]?.keys ?? 0),
-    errorKeys: sum((document) => document.arms[arm]?.errorKeys ?? 0),
-  });
+  const requestsOf = (arm: ArmName): number => documents.reduce((sum, { arms }) => sum + (arms[arm]?.requests ?? 0), 0);
+  const firstMs = span?.firstMs ?? null;
   return {
-    errors: {
-      champion: keysOf('champion'),
-      challenger: keysOf('challenger'),
-      challengerLost: sum((document) => challengerLostAtMost(document, documents)),
-    },
-    paired: {
-      keys: sum(({ paired }) => paired.keys),
-      sumAbsDifference: sum(({ paired }) => paired.sumAbsDifference),
-      sumSquaredDifference: sum(({ paired }) => paired.sumSquaredDifference),
-    },
-    pairedWindows: documents.flatMap(({ pairedWindows = [], pairedWindowMs = PAIRED_WINDOW_MS }) =>
-      pairedWindows.filter(({ startMs }) => span !== null && startMs + pairedWindowMs > span.firstMs),
-    ),
-    requests: {
-      champion: sum(({ arms }) => arms.champion?.requests ?? 0),
-      challenger: sum(({ arms }) => arms.challenger?.requests ?? 0),
-    },
+    ...sumKeys(documents, documents, firstMs),
+    counters: countersOf(documents, assignment, firstMs),
+    requests: { champion: requestsOf('champion'), challenger: requestsOf('challenger') },
     watermarkMs: span?.untilMs ?? null,
-    firstMs: span?.firstMs ?? null,
+    firstMs,
   };
-}
-
-/**
- * How many of a gateway's lost requests the challenger may have had: by its share of the generation's requests, two standard
- * deviations up. A crash loses requests of both arms alike, so that taking all of them for the challenger's would turn
- * every killed gateway into a rollback.
- */
-function challengerLostAtMost(document: ObservationDocument, documents: readonly ObservationDocument[]): number {
-  if (document.lostAtMost === 0) return 0;
-  const same = documents.filter(({ generation }) => generation === document.generation);
-  const requests = (arm: ArmName): number => same.reduce((sum, { arms }) => sum + (arms[arm]?.requests ?? 0), 0);
-  const all = requests('champion') + requests('challenger');
-  const share = all === 0 ? 1 : requests('challenger') / all;
-  const spread = 2 * Math.sqrt(document.lostAtMost * share * (1 - share));
-  return Math.min(document.lostAtMost, Math.ceil(document.lostAtMost * share + spread));
 }
 
 /** What a step has to show of disagreement, and how far the rollout's clock has come, epoch ms. */
@@ -86,10 +52,12 @@ export function judgeCanary(
   breakers: readonly BreakerEvent[],
   { claim, untilMs }: DisagreementStage,
 ): Verdict[] {
-  const paired = { total: sums.paired, windows: sums.pairedWindows, untilMs };
+  const pairedOf = ({ paired, pairedWindows }: CanaryKeys) => ({ total: paired, windows: pairedWindows, untilMs });
+  const errors = sums.counters.map((counter) => ({ ...counter, counts: counter.counts.errors }));
+  const paired = sums.counters.map((counter) => ({ ...counter, counts: pairedOf(counter.counts) }));
   return [
-    judgeErrors(spec.errors, sums.errors),
-    ...(spec.disagreement ? [judgeDisagreement(spec.disagreement, paired, task, claim)] : []),
+    judgeErrors(spec.errors, errors),
+    ...(spec.disagreement ? [judgeDisagreement(spec.disagreement, pairedOf(sums), paired, task, claim)] : []),
     ...breakers.slice(0, 1).map((event) => breakerVerdict(event, breakers.length)),
   ];
 }

@@ -7,8 +7,9 @@ export const WINDOW_MS = 10_000;
 export const PAIRED_WINDOW_MS = 3_600_000;
 
 /**
- * Cumulative counts of one gateway incarnation for one route generation. A single writer puts it over and over; sums over
- * incarnations are what verdicts are made from. A key is an assignment key, counted once per arm and rollout.
+ * Cumulative counts of one gateway incarnation for one route generation. A single writer puts it over and over; verdicts are made
+ * from them as `counters.ts` says. A key is an assignment key, counted once per arm and rollout by each gateway: its incarnations
+ * take the keys over from each other, other gateways do not know of them.
  */
 export interface ObservationDocument {
   readonly schema: 'slipway.observation/1';
@@ -17,6 +18,11 @@ export interface ObservationDocument {
   readonly gateway: string;
   readonly incarnation: string;
   readonly updatedAt: string;
+  /**
+   * When this incarnation began to count the generation, by its own clock, ISO: before any request of it. Absent in documents of
+   * gateways from before there was such a field.
+   */
+  readonly openedAt?: string;
   /** Largest event time among answered requests, epoch ms; null before the first. */
   readonly watermarkMs: number | null;
   readonly arms: Readonly<Partial<Record<ArmName, ArmCounts>>>;

@@ -1,6 +1,7 @@
 import { normalFrom, seededRandom } from '../../../workflows/domain/statistics/random';
 import type { QualityCheckSpec } from '../../../workflows/domain/spec';
 import { readGuide } from '../../support/guide';
+import { fleetVerdicts, type FleetRollout } from '../../support/fleet-simulations';
 import {
   type ErrorRollout,
   type PatternedRollout,
@@ -60,6 +61,37 @@ const MEASUREMENTS: readonly (readonly [string, () => string])[] = [
     'errors: no errors at all, margin 1 %: median keys until `pass`, looked at each 25',
     () => medianKeys('pass', 41, { challenger: 0, champion: 0, margin: 0.01, keys: 5_000 }),
   ],
+  ...(['1', '3', '8'] as const).flatMap((gateways): [string, () => string][] => {
+    const fleet = gateways === '1' ? '1 gateway' : `${gateways} gateways`;
+    const spreads = [['at once', 'every key asks all of them'] as const, ['one', 'each key asks one'] as const];
+    return spreads.slice(gateways === '1' ? 1 : 0).flatMap(([spread, asks]): [string, () => string][] => {
+      const about = gateways === '1' ? fleet : `${fleet}, ${asks}`;
+      return [
+        [
+          `errors: 1 % becomes 5 %, margin 1 %, ${about}: median keys until \`fail\``,
+          () => fleetKeys('fail', Number(gateways), spread),
+        ],
+        [
+          `errors: no errors at all, margin 1 %, ${about}: median keys until \`pass\``,
+          () => fleetKeys('pass', Number(gateways), spread),
+        ],
+      ];
+    });
+  }),
+  ...(
+    [
+      ['any', 'keys ask any of 8 gateways'],
+      ['one', 'keys ask one of 8 gateways'],
+    ] as const
+  ).map(([spread, asks]): [string, () => string] => [
+    `errors: 2 % of keys always fail, ${asks} and then another, challenger at the margin: wrong passes`,
+    () => {
+      const rates = { champion: 0.02, challenger: 0.03, margin: 0.01, weight: 0.5, alpha: 0.05, keys: 4_000 };
+      const fleet = { gateways: 8, spread, outcomes: 'persistent', retries: true, visits: 12_000 } as const;
+      let seed = 0;
+      return share(200, 0, () => fleetVerdicts((seed += 1), { ...rates, ...fleet }, 'pass').pass !== null);
+    },
+  ]),
   [
     'disagreement: mean day at the bound, days differ by 15 %, 9 days: false alarms',
     () => patternedShare('fail', 200, { mean: 0.08, dayFactor: normalDays(0.15) }),
@@ -92,6 +124,15 @@ const MEASUREMENTS: readonly (readonly [string, () => string])[] = [
   ],
   ['quality: 12 % worse: median days until `fail`', () => medianDays('fail', 5, { mean: -0.12, sd: 0.02 })],
 ];
+
+/** Distinct keys on the challenger, with 5 % of traffic, at the verdict. */
+function fleetKeys(verdict: 'fail' | 'pass', gateways: number, spread: FleetRollout['spread']): string {
+  const rates = verdict === 'fail' ? { champion: 0.01, challenger: 0.05 } : { champion: 0, challenger: 0 };
+  const rollout = { ...rates, margin: 0.01, weight: 0.05, alpha: 0.05, keys: 400_000, visits: 200_000 };
+  const fleet = { gateways, spread, outcomes: 'persistent', retries: false } as const;
+  let seed = 0;
+  return median(41, () => fleetVerdicts((seed += 1), { ...rollout, ...fleet }, verdict)[verdict]);
+}
 
 function medianDays(verdict: 'pass' | 'fail', seed: number, days: { mean: number; sd: number }): string {
   const random = seededRandom(seed);

@@ -51,16 +51,16 @@ describe('a request whose event time is far behind the others', () => {
   it('is counted, and does not move where the rollout begins', () => {
     const document = countsOf([NOW_MS, 0, ...usual]);
     expect(document.arms.champion?.requests).toBe(62);
-    expect(sumObservations([document]).firstMs).toBe(NOW_MS);
+    expect(sumObservations([document], 'request').firstMs).toBe(NOW_MS);
   });
 
   it('does not either when it is the first of a generation, or of a gateway', () => {
-    expect(sumObservations([countsOf([0, ...usual], NOW_MS)]).firstMs).toBe(NOW_MS);
-    expect(sumObservations([countsOf([0, ...usual])]).firstMs).toBe(NOW_MS);
+    expect(sumObservations([countsOf([0, ...usual], NOW_MS)], 'request').firstMs).toBe(NOW_MS);
+    expect(sumObservations([countsOf([0, ...usual])], 'request').firstMs).toBe(NOW_MS);
   });
 
   it('does not when it is a day late or less', () => {
-    expect(sumObservations([countsOf([...usual, NOW_MS - DAY_MS])]).firstMs).toBe(NOW_MS);
+    expect(sumObservations([countsOf([...usual, NOW_MS - DAY_MS])], 'request').firstMs).toBe(NOW_MS);
   });
 
   it('is in no window when it is more than a day behind what others have reached', () => {
@@ -73,7 +73,7 @@ describe('a request whose event time is far behind the others', () => {
     const ahead = Array.from({ length: FEW_REQUESTS - 1 }, () => NOW_MS + 2 * DAY_MS);
     const document = countsOf([...ahead, ...usual]);
     expect(document.windows.reduce((sum, { requests }) => sum + requests, 0)).toBe(ahead.length + usual.length);
-    expect(sumObservations([document])).toMatchObject({ firstMs: NOW_MS, watermarkMs: NOW_MS + 60_000 });
+    expect(sumObservations([document], 'request')).toMatchObject({ firstMs: NOW_MS, watermarkMs: NOW_MS + 60_000 });
   });
 
   it('is not made so after a restart either', () => {

@@ -58,7 +58,7 @@ describe('a journal that cannot write', () => {
     answer(observations, 100);
     await observations.publish();
     expect([documentOf('i1').arms.challenger!.requests, documentOf('i1').lostAtMost]).toEqual([50, 100]);
-    expect(sumObservations([documentOf('i1')]).errors.challengerLost).toBeGreaterThanOrEqual(50);
+    expect(sumObservations([documentOf('i1')], 'header').errors.challengerLost).toBeGreaterThanOrEqual(50);
     expect(problems.some((message) => message.includes('ENOSPC'))).toBe(true);
     await observations.close();
   });

@@ -1,7 +1,10 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { keys } from '../../../workflows/domain/keys';
 import type { ObservationDocument } from '../../../workflows/domain/observation';
+import { GenerationCounts } from '../../../workers/gateway/records/generation-counts';
+import { encodeOpen, readJournal } from '../../../workers/gateway/records/journal-format';
 import { Observations } from '../../../workers/gateway/records/observations';
 
 const MODEL = 'a/b';
@@ -44,6 +47,20 @@ describe('a gateway that is drained and started again in a rollout', () => {
     expect([...published.values()].reduce((sum, { paired }) => sum + paired.keys, 0)).toBe(1);
   });
 
+  it('does not either when it was killed in between, before it had opened its route again', async () => {
+    const first = incarnation('first');
+    first.open(MODEL, 5, SCOPE).answer(1, false, 'ana', 1_000, 1);
+    await first.close();
+    const killed = incarnation('killed');
+    await killed.publish();
+    const third = incarnation('third');
+    expect(third.open(MODEL, 5, SCOPE).answer(1, false, 'ana', 2_000, 1)).toBe(false);
+    await third.publish();
+    expect(readdirSync(folder)).toEqual(['third']);
+    await third.close();
+    await killed.close();
+  });
+
   it('forgets the keys of a rollout that is over', async () => {
     const first = incarnation('first');
     first.open(MODEL, 5, SCOPE).answer(1, false, 'ana', 1_000, 1);
@@ -52,5 +69,47 @@ describe('a gateway that is drained and started again in a rollout', () => {
     second.open(MODEL, 6, 'generation-6').answer(0, false, 'ana', 2_000, 1);
     await second.close();
     expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+describe('when a gateway began to count a rollout', () => {
+  const openedAt = (name: string): string | undefined => published.get(keys.observation(MODEL, 5, name))?.openedAt;
+
+  it('is published before it has counted anything', async () => {
+    const observations = incarnation('first');
+    observations.open(MODEL, 5, SCOPE);
+    observations.open('c/d', 9, 'generation-9');
+    await observations.publish();
+    expect([...published.keys()]).toEqual([keys.observation(MODEL, 5, 'first')]);
+    expect(published.get(keys.observation(MODEL, 5, 'first'))).toMatchObject({ arms: {}, windows: [] });
+    expect(Date.parse(openedAt('first')!)).toBeLessThanOrEqual(Date.now());
+    await observations.close();
+  });
+
+  it.each([
+    ['by the log', () => undefined],
+    ['by a snapshot', (observations: Observations) => observations.open('c/d', 9, SCOPE)],
+  ])('is known after a kill, %s', async (_, before) => {
+    const killed = incarnation('first');
+    killed.open(MODEL, 5, SCOPE).answer(1, false, 'ana', 1_000, 1);
+    before(killed);
+    killed.commit();
+    await killed.publish();
+    const said = openedAt('first');
+    published.clear();
+    const next = incarnation('second');
+    await next.publish();
+    expect([typeof said, openedAt('first')]).toEqual(['string', said]);
+    await next.close();
+    await killed.close();
+  });
+
+  it('is left out where a journal of before does not say, which is read as ever', () => {
+    const record = { index: 0, model: MODEL, generation: 5, scope: SCOPE } as const;
+    const read = [...readJournal(encodeOpen(record))];
+    expect(read).toEqual([{ kind: 'open', ...record }]);
+    expect(JSON.parse(encodeOpen(record).toString('utf8', 5))).toEqual({ model: MODEL, generation: 5, scope: SCOPE });
+    const about = { gateway: 'g', incarnation: 'i', updatedAt: '', lostAtMost: 0 };
+    expect('openedAt' in new GenerationCounts(MODEL, 5).document(about)).toBe(false);
   });
 });

@@ -1,11 +1,20 @@
+import type { DisagreementClaim } from '../../../workflows/domain/disagreement-claim';
 import type { PairedCounts, PairedWindowRow } from '../../../workflows/domain/observation';
-import { judgeDisagreement, type PairedScores } from '../../../workflows/domain/statistics/disagreement-verdict';
+import { together } from '../../../workflows/domain/statistics/counts-apart';
+import {
+  judgeDisagreement as judgeCounters,
+  type PairedScores,
+} from '../../../workflows/domain/statistics/disagreement-verdict';
 import { normalFrom, seededRandom, type RandomSource } from '../../../workflows/domain/statistics/random';
 import { wholeDays } from '../../../workflows/domain/statistics/whole-days';
+import type { Task } from '../../../workflows/domain/spec';
+import type { Verdict } from '../../../workflows/domain/verdict';
 import { patternedVerdict, skewedPairs } from '../../support/rollout-simulations';
 
 const spec = { max: 0.08, gross: 0.16, alpha: 0.05, minKeys: 50 };
 const HOUR_MS = 3_600_000;
+const judgeDisagreement = (check: typeof spec, paired: PairedScores, task: Task, claim: DisagreementClaim): Verdict =>
+  judgeCounters(check, paired, [together(paired)], task, claim);
 const START_MS = Date.UTC(2001, 2, 4, 18);
 const NONE: PairedScores = {
   total: { keys: 0, sumAbsDifference: 0, sumSquaredDifference: 0 },

@@ -1,9 +1,12 @@
+import { together } from '../../../workflows/domain/statistics/counts-apart';
 import { compareErrorRates, type KeyCounts } from '../../../workflows/domain/statistics/error-rates';
-import { judgeErrors } from '../../../workflows/domain/statistics/error-verdict';
+import { type ErrorCounts, judgeErrors as judgeCounters } from '../../../workflows/domain/statistics/error-verdict';
 import { seededRandom, type RandomSource } from '../../../workflows/domain/statistics/random';
+import type { Verdict } from '../../../workflows/domain/verdict';
 
 const spec = { margin: 0.01, alpha: 0.05, minKeys: 100 };
 const bar = Math.log(1 / 0.05);
+const judgeErrors = (check: typeof spec, seen: ErrorCounts): Verdict => judgeCounters(check, [together(seen)]);
 
 describe('errors by assignment key', () => {
   it('are inconclusive without traffic on the challenger, and say what would settle them', () => {
@@ -160,7 +163,7 @@ function couldCross({ champion, challenger }: Record<'champion' | 'challenger', 
   return challenger.keys * (term(rate, edge) + term(1 - rate, 1 - edge)) >= bar;
 }
 
-function counts(champion: [number, number], challenger: [number, number]): Parameters<typeof judgeErrors>[1] {
+function counts(champion: [number, number], challenger: [number, number]): ErrorCounts {
   return {
     champion: { keys: champion[0], errorKeys: champion[1] },
     challenger: { keys: challenger[0], errorKeys: challenger[1] },

@@ -33,7 +33,7 @@ function isOver(documents: readonly ObservationDocument[]): boolean {
 }
 
 function disagreement(documents: readonly ObservationDocument[]): Verdict {
-  const sums = sumObservations(documents);
+  const sums = sumObservations(documents, 'request');
   const stage = { claim: claimOf(STEPS, 0), untilMs: sums.watermarkMs };
   return judgeCanary({ errors: ERRORS, disagreement: DISAGREEMENT }, 'binary', sums, [], stage)[1]!;
 }

@@ -15,6 +15,7 @@ import {
   type WindowRow,
 } from '../../../workflows/domain/observation';
 import type { CanaryReport, QualityReport } from '../../../workflows/domain/rollout';
+import type { AssignmentSpec } from '../../../workflows/domain/spec';
 import { createMemoryStore } from '../../support/memory-store';
 import { temporaryFolder } from '../../support/temporary-folder';
 
@@ -59,6 +60,19 @@ describe('watch of a canary step', () => {
     const report = await watch('watchCanary', { generations: [2, 3] });
     expect(report.reason).toBe('verdict');
     expect(report.verdicts[0]!.counts).toMatchObject({ challengerKeys: 60, challengerErrorKeys: 9 });
+  });
+
+  it('judges gateways apart where callers have keys, and adds up what they counted where each request is its own', async () => {
+    const seen = async (assignment: AssignmentSpec): Promise<unknown> => {
+      const { watch, observe } = await setUp({ assignment });
+      for (const gateway of ['a', 'b', 'c', 'd'])
+        await observe({ gateway, incarnation: gateway, openedAt: gateway, challenger: arm(150, 0) });
+      const report = await watch('watchCanary', { endsAtMs: 0 });
+      const { outcome, counts } = report.verdicts[0]!;
+      return [outcome, counts.challengerKeys, counts.gateways];
+    };
+    expect(await seen({ source: 'header', name: 'user' })).toEqual(['inconclusive', 150, 4]);
+    expect(await seen({ source: 'request' })).toEqual(['pass', 600, undefined]);
   });
 
   it('goes on through a night of large differences, and judges the days of all gateways', async () => {
@@ -162,10 +176,13 @@ describe('watch of paired quality', () => {
   });
 });
 
-async function setUp({ gain = 0 } = {}) {
+async function setUp({
+  gain = 0,
+  assignment = { source: 'parameter', name: 'user' },
+}: { readonly gain?: number; readonly assignment?: AssignmentSpec } = {}) {
   const store = createMemoryStore();
   const blobs = createBlobStore(store, folder.path);
-  const spec = await blobs.putJson({ label: { maturityMs: 12 * hour } });
+  const spec = await blobs.putJson({ label: { maturityMs: 12 * hour }, assignment });
   const manifest = { spec, signature: { task: 'binary' } } as ReleaseManifest;
   const queries: PairedQuery[] = [];
   const predictions = {

@@ -44,6 +44,8 @@ export class GenerationCounts {
     readonly generation: number,
     /** What the requests of the generation before had reached, epoch ms. */
     reachedMs: number | null = null,
+    /** ISO; undefined where a gateway from before this field began it. */
+    readonly openedAt?: string,
   ) {
     this.reached = new ReachedTime(reachedMs);
   }
@@ -102,6 +104,7 @@ export class GenerationCounts {
       model: this.model,
       generation: this.generation,
       ...about,
+      ...(this.openedAt === undefined ? {} : { openedAt: this.openedAt }),
       watermarkMs: this.watermarkMs,
       arms,
       windows: this.windowRows(),
@@ -114,7 +117,7 @@ export class GenerationCounts {
 
   /** Takes up a document of an earlier snapshot, before anything else was counted. */
   static fromDocument(document: ObservationDocument): GenerationCounts {
-    const counts = new GenerationCounts(document.model, document.generation);
+    const counts = new GenerationCounts(document.model, document.generation, null, document.openedAt);
     ARM_NAMES.forEach((name, index) => Object.assign(counts.tallies[index as ArmIndex], document.arms[name] ?? {}));
     Object.assign(counts.paired, document.paired);
     counts.pairedWindows = PairedWindows.fromDocument(document);

@@ -22,6 +22,8 @@ export type JournalRecord =
       readonly model: ModelName;
       readonly generation: number;
       readonly scope: string;
+      /** ISO; records of before this field lack it. */
+      readonly openedAt?: string | undefined;
     }
   | {
       readonly kind: 'answer';
@@ -44,7 +46,8 @@ export type JournalRecord =
     };
 
 export function encodeOpen(record: Omit<Extract<JournalRecord, { kind: 'open' }>, 'kind'>): Buffer {
-  const text = Buffer.from(JSON.stringify({ model: record.model, generation: record.generation, scope: record.scope }));
+  const { model, generation, scope, openedAt } = record;
+  const text = Buffer.from(JSON.stringify({ model, generation, scope, openedAt }));
   const bytes = Buffer.alloc(5 + text.length);
   bytes.writeUInt8(OPEN, 0);
   bytes.writeUInt16LE(record.index, 1);
@@ -125,6 +128,7 @@ function readRecord(bytes: Buffer, at: number): JournalRecord {
       model: ModelName;
       generation: number;
       scope: string;
+      openedAt?: string;
     };
     return { kind: 'open', index, ...about };
   }

@@ -6,6 +6,8 @@ export interface Risk {
   readonly model: ModelName;
   readonly generation: number;
   readonly answers: number;
+  /** ISO, of the generation; absent in files of before this field. */
+  readonly openedAt?: string | undefined;
 }
 
 /** Room for the generations of some hundred models; the newest come first. */

@@ -71,11 +71,8 @@ export class Journal {
   }
 
   open(index: number): void {
-    const entry = this.opened[index]!;
     this.flush();
-    this.append(
-      encodeOpen({ index, model: entry.counts.model, generation: entry.counts.generation, scope: entry.keys.scope }),
-    );
+    this.append(encodeOpened(this.opened[index]!, index));
   }
 
   answer(
@@ -142,7 +139,7 @@ export class Journal {
   private tellRisks(): void {
     const risks = this.opened
       .filter(({ atRisk }) => atRisk > 0)
-      .map(({ counts: { model, generation }, atRisk }) => ({ model, generation, answers: atRisk }));
+      .map(({ counts: { model, generation, openedAt }, atRisk }) => ({ model, generation, answers: atRisk, openedAt }));
     try {
       this.riskFile?.write(risks);
     } catch (error) {
@@ -188,8 +185,8 @@ export class Journal {
     // Anew: an attempt that failed may have left a torn record.
     this.file = openSync(path, 'w');
     this.fileBytes = 0;
-    this.opened.forEach(({ counts, keys }, index) => {
-      const record = encodeOpen({ index, model: counts.model, generation: counts.generation, scope: keys.scope });
+    this.opened.forEach((entry, index) => {
+      const record = encodeOpened(entry, index);
       if (writeSync(this.file!, record) < record.length) throw new Error('the journal took a part of a write');
     });
   }
@@ -223,6 +220,11 @@ export class Journal {
   }
 }
 
+function encodeOpened({ counts, keys }: JournalEntry, index: number): Buffer {
+  const { model, generation, openedAt } = counts;
+  return encodeOpen({ index, model, generation, scope: keys.scope, openedAt });
+}
+
 /** What one ended incarnation had counted: its newest snapshot and the records after it. */
 export function recoverJournal(folder: string): JournalEntry[] {
   const numbers = readdirSync(folder).flatMap((name) => /^snapshot-(\d+)\.json$/.exec(name)?.[1] ?? []);
@@ -247,12 +249,12 @@ export function recoverJournal(folder: string): JournalEntry[] {
   }
   const log = join(folder, `log-${newest}`);
   if (existsSync(log)) replay(readFileSync(log), recovered, scopeOf);
-  for (const { model, generation, answers } of readRisks(join(folder, RISK_FILE))) {
+  for (const { model, generation, answers, openedAt } of readRisks(join(folder, RISK_FILE))) {
     const name = `${model} ${generation}`;
     // Opened when the disk took nothing: not even its scope is known.
     const scope = ScopeKeys.scopeOf(null, generation);
-    const unknown = { counts: new GenerationCounts(model, generation), keys: scopeOf(model, scope), atRisk: 0 };
-    const entry = recovered.get(name) ?? unknown;
+    const counts = new GenerationCounts(model, generation, null, openedAt);
+    const entry = recovered.get(name) ?? { counts, keys: scopeOf(model, scope), atRisk: 0 };
     recovered.set(name, entry);
     entry.atRisk = answers;
   }
@@ -269,7 +271,7 @@ function replay(
     if (record.kind === 'open') {
       const name = `${record.model} ${record.generation}`;
       const entry = recovered.get(name) ?? {
-        counts: new GenerationCounts(record.model, record.generation),
+        counts: new GenerationCounts(record.model, record.generation, null, record.openedAt),
         keys: scopeOf(record.model, record.scope),
         atRisk: 0,
       };

@@ -58,11 +58,18 @@ export class GenerationObserver implements JournalEntry {
   }
 }
 
+/** One that was killed, or that ended in a rollout. */
+interface PastIncarnation {
+  readonly incarnation: string;
+  readonly entries: readonly JournalEntry[];
+  isPublished: boolean;
+}
+
 /** All counts of this incarnation, their journal, and the final counts of incarnations that were killed. */
 export class Observations {
   private readonly opened: GenerationObserver[] = [];
   private readonly journal: Journal;
-  private readonly recovered: { incarnation: string; entries: JournalEntry[] }[];
+  private readonly recovered: PastIncarnation[];
   private readonly timer: NodeJS.Timeout;
   /** Keys of rollouts that went on before this incarnation. */
   private pastKeys: ScopeKeys[];
@@ -90,7 +97,7 @@ export class Observations {
       ...this.opened.map(({ counts }) => (counts.model === model ? (counts.reachedMs ?? -Infinity) : -Infinity)),
     );
     const observer = new GenerationObserver(
-      new GenerationCounts(model, generation, Number.isFinite(before) ? before : null),
+      new GenerationCounts(model, generation, Number.isFinite(before) ? before : null, new Date().toISOString()),
       this.keysOf(model, scope),
       index,
       this.journal,
@@ -102,6 +109,8 @@ export class Observations {
     // Keys from before a restart are in no journal of this incarnation yet: a snapshot takes them up.
     if (observer.keys.isEmpty) this.journal.open(index);
     else this.journal.rotate();
+    // Published though it counted nothing yet: verdicts give each gateway of a rollout its share by when it began.
+    if (observer.keys.isRollout) observer.counts.revision += 1;
     return observer;
   }
 
@@ -143,9 +152,10 @@ export class Observations {
   /** Keys of the same rollout from an earlier generation, or from before a restart. */
   private keysOf(model: ModelName, scope: string): ScopeKeys {
     const isOwn = (keys: ScopeKeys): boolean => keys.model === model && keys.scope === scope;
-    const known = this.opened.find(({ keys }) => isOwn(keys))?.keys ?? this.pastKeys.find(isOwn);
+    const known = this.opened.find(({ keys }) => isOwn(keys))?.keys;
+    const past = this.pastKeys.filter(isOwn);
     this.pastKeys = this.pastKeys.filter((keys) => keys.model !== model);
-    return known ?? new ScopeKeys(model, scope);
+    return known ?? past.reduce((all, one) => all.add(one), new ScopeKeys(model, scope));
   }
 
   /** Generations that are over and whose counts are in the store leave memory and journal; no request can reach them. */
@@ -178,10 +188,13 @@ export class Observations {
     }
   }
 
-  private async publishPast(past: { incarnation: string; entries: JournalEntry[] }): Promise<void> {
-    for (const { counts, atRisk } of past.entries) {
+  /** Its journal stays until the keys that it met are in that of this incarnation: a kill before that must not make them new. */
+  private async publishPast(past: PastIncarnation): Promise<void> {
+    for (const { counts, atRisk } of past.isPublished ? [] : past.entries) {
       if (counts.revision + atRisk > 0) await this.put(counts.document(this.about(past.incarnation, atRisk)));
     }
+    past.isPublished = true;
+    if (past.entries.some(({ keys }) => keys.isRollout && this.pastKeys.includes(keys))) return;
     this.recovered.splice(this.recovered.indexOf(past), 1);
     rmSync(join(this.options.folder, past.incarnation), { recursive: true, force: true });
   }
@@ -200,16 +213,12 @@ export class Observations {
   }
 }
 
-function recoverAll({
-  folder,
-  incarnation,
-  onProblem,
-}: ObservationsOptions): { incarnation: string; entries: JournalEntry[] }[] {
+function recoverAll({ folder, incarnation, onProblem }: ObservationsOptions): PastIncarnation[] {
   return foldersOf(folder)
     .filter((name) => name !== incarnation)
     .flatMap((name) => {
       try {
-        return [{ incarnation: name, entries: recoverJournal(join(folder, name)) }];
+        return [{ incarnation: name, entries: recoverJournal(join(folder, name)), isPublished: false }];
       } catch (error) {
         // Kept for people to look at; counting goes on without it.
         onProblem(error as Error);

@@ -30,6 +30,15 @@ export class ScopeKeys {
     return this.arms[0].size + this.arms[1].size + this.paired.size === 0;
   }
 
+  /** Takes up what another incarnation met. */
+  add(other: ScopeKeys): this {
+    const own = [...this.arms, this.paired];
+    [...other.arms, other.paired].forEach((set, index) => {
+      for (const [high, low] of set.entries()) own[index]!.add(high, low);
+    });
+    return this;
+  }
+
   /** Base64 of the words of each set. */
   encode(): string[] {
     return [...this.arms, this.paired].map((set) =>

@@ -1,9 +1,10 @@
 import type { DisagreementClaim } from '../disagreement-claim';
 import type { PairedCounts, PairedWindowRow } from '../observation';
 import type { DisagreementCheckSpec, Task } from '../spec';
-import type { Verdict } from '../verdict';
+import type { Outcome, Verdict } from '../verdict';
 import { counted } from '../wording';
 import { logMeanAbove, logMeanBelow, type Moments } from './bounded-mean';
+import { type Counter, decidingOf, together, withCounter } from './counts-apart';
 import { MIN_WHOLE_DAYS, boundMeanDay, halfWidth, type DayMean } from './day-means';
 import { growthToSettle, roundedUp } from './e-values';
 import { addPairs, firstWindowMs, wholeDays, type DayBlock } from './whole-days';
@@ -26,15 +27,21 @@ const LARGEST_DIFFERENCE: Readonly<Record<Task, (max: number) => number>> = {
 const GROSS_SHARE = 0.2;
 const HOUR_MS = 3_600_000;
 
-interface Evidence {
-  readonly days: readonly DayBlock[];
+/** Of days over all gateways: how often a key was counted only shifts what it weighs in the mean of its day. */
+interface DayEvidence {
+  readonly blocks: readonly DayBlock[];
   readonly meanDay: DayMean;
-  /** ln of the e-value against "no hour differs by more than `gross`". */
-  readonly logGross: number;
-  /** What the claim is about, with the limit it has to stay below. */
+}
+
+/** Of keys as trials: of one gateway, where several may meet the same key. */
+interface KeyEvidence {
+  readonly counter: Counter<PairedScores>;
+  readonly outcome: Outcome;
+  readonly progress: number;
+  /** What the claim is about, the whole days it is from (none: the hours seen), and the limit it has to stay below. */
   readonly claimed: Moments;
+  readonly blocks: readonly DayBlock[];
   readonly limit: { readonly name: 'max' | 'gross'; readonly value: number };
-  readonly logBelow: number;
 }
 
 /**
@@ -43,65 +50,77 @@ interface Evidence {
  * mean day is above `max`, or, before days can tell, hours are above `gross`. `fail` is wrong in at most `spec.alpha` of rollouts
  * however often this is called, given that days are about normal and that no hour of a model within `max` differs by more than
  * `gross`. What `pass` says is `claim`. A challenger that differs is not shown to be worse: this takes back what
- * cannot be the same model mended, before labels exist.
+ * cannot be the same model mended, before labels exist. `paired` is of all gateways and makes the days; what is said over keys is
+ * said by one of `counters`, each with its share of alpha.
  */
 export function judgeDisagreement(
   spec: DisagreementCheckSpec,
   paired: PairedScores,
+  counters: readonly Counter<PairedScores>[],
   task: Task,
   claim: DisagreementClaim,
 ): Verdict {
-  const evidence = gather(spec, paired, task, claim);
-  const isGross = evidence.logGross >= Math.log(1 / (spec.alpha * GROSS_SHARE));
-  const isFail = isGross || evidence.meanDay.lower > spec.max;
-  const outcome = isFail ? 'fail' : passes(spec, evidence, paired.total.keys, claim) ? 'pass' : 'inconclusive';
-  const byDays = evidence.days.length >= MIN_WHOLE_DAYS && !isGross;
-  const keys = paired.total.keys;
-  const limit = isGross
-    ? { name: 'gross', value: spec.gross }
-    : byDays
-      ? { name: 'max', value: spec.max }
-      : evidence.limit;
-  return {
+  const days = gatherDays(spec, paired);
+  const byKeys = decidingOf(counters.map((counter) => weighKeys(spec, counter, task, claim)));
+  const isGross = byKeys.outcome === 'fail';
+  const isFail = isGross || days.meanDay.lower > spec.max;
+  const passed = claim === 'mean-day' ? meanDayPasses(spec, days, paired.total.keys) : byKeys.outcome === 'pass';
+  const outcome = isFail ? 'fail' : passed ? 'pass' : 'inconclusive';
+  const ofDays = !isGross && (claim === 'mean-day' || isFail);
+  const seen = ofDays ? weighKeys(spec, together(paired), task, claim) : byKeys;
+  const verdict: Verdict = {
     check: 'disagreement',
     outcome,
-    statistic: {
-      name: 'mean |challenger - champion|',
-      value: byDays ? evidence.meanDay.mean : meanOf(isGross ? momentsOf(paired.total) : evidence.claimed),
-    },
-    bound: limit,
-    counts: { keys, days: daysIn(evidence.days) },
-    detail: byDays ? describeDays(evidence, spec.max) : describeSeen(evidence, paired, limit, isGross, claim),
-    resolves: outcome === 'inconclusive' ? whatResolves(spec, evidence, keys, task, claim) : '',
+    ...describe(spec, days, seen, isGross, claim),
+    resolves: outcome === 'inconclusive' ? whatResolves(spec, days, seen, task, claim) : '',
   };
+  return withCounter(verdict, seen.counter, {
+    gateways: counters.length,
+    keys: seen.counter.counts.total.keys,
+    allKeys: paired.total.keys,
+  });
 }
 
-function gather(spec: DisagreementCheckSpec, paired: PairedScores, task: Task, claim: DisagreementClaim): Evidence {
-  const days = wholeDays(paired.windows, paired.untilMs, spec.minKeys);
-  const claimed = momentsOf(
-    claim === 'hours-seen' || claim === 'not-gross' || days.length === 0 ? paired.total : sumOf(days),
-  );
+/**
+ * A key that several gateways paired is in a day several times. Days stay the trials, each with its own mean; only the keys
+ * that fill up a day of few may be fewer than `minKeys`.
+ */
+function gatherDays(spec: DisagreementCheckSpec, { windows, untilMs }: PairedScores): DayEvidence {
+  const blocks = wholeDays(windows, untilMs, spec.minKeys);
+  const means = blocks.map(({ keys, sumAbsDifference }) => sumAbsDifference / keys);
+  return { blocks, meanDay: boundMeanDay(means, spec.alpha * (1 - GROSS_SHARE)) };
+}
+
+/** `fail`: no hour differs by more than `gross`, and yet these do. `pass`: the claim, where it is about keys. */
+function weighKeys(
+  spec: DisagreementCheckSpec,
+  counter: Counter<PairedScores>,
+  task: Task,
+  claim: DisagreementClaim,
+): KeyEvidence {
+  const { total, windows, untilMs } = counter.counts;
+  const alpha = spec.alpha * counter.alphaShare;
+  const ofHours = claim === 'hours-seen' || claim === 'not-gross';
+  const blocks = ofHours ? [] : wholeDays(windows, untilMs, spec.minKeys);
+  const claimed = momentsOf(blocks.length === 0 ? total : sumOf(blocks));
   const limit =
     claim === 'not-gross' ? { name: 'gross' as const, value: spec.gross } : { name: 'max' as const, value: spec.max };
+  const logGross = logMeanAbove(momentsOf(total), spec.gross);
+  const logLess = logBelow(claimed, limit.value, LARGEST_DIFFERENCE[task](spec.max));
+  const barGross = Math.log(1 / (alpha * GROSS_SHARE));
+  const bar = Math.log(1 / alpha);
+  // No data never means good: what the claim is about has to be there.
+  const isThere = total.keys >= spec.minKeys && (claim !== 'days-seen' || blocks.length > 0);
   return {
-    days,
-    meanDay: boundMeanDay(
-      days.map(({ keys, sumAbsDifference }) => sumAbsDifference / keys),
-      spec.alpha * (1 - GROSS_SHARE),
-    ),
-    logGross: logMeanAbove(momentsOf(paired.total), spec.gross),
-    claimed,
-    limit,
-    logBelow: logBelow(claimed, limit.value, LARGEST_DIFFERENCE[task](spec.max)),
+    counter,
+    outcome: logGross >= barGross ? 'fail' : isThere && logLess >= bar ? 'pass' : 'inconclusive',
+    progress: total.keys === 0 ? -Infinity : Math.max(logGross / barGross, logLess / bar),
+    ...{ claimed, blocks, limit },
   };
 }
 
-/** No data never means good: what the claim is about has to be there. */
-function passes(spec: DisagreementCheckSpec, evidence: Evidence, keys: number, claim: DisagreementClaim): boolean {
-  if (keys < spec.minKeys) return false;
-  if (claim === 'mean-day') return evidence.meanDay.upper < spec.max;
-  const isSeen = claim !== 'days-seen' || evidence.days.length > 0;
-  return isSeen && evidence.logBelow >= Math.log(1 / spec.alpha);
+function meanDayPasses(spec: DisagreementCheckSpec, { meanDay }: DayEvidence, keys: number): boolean {
+  return keys >= spec.minKeys && meanDay.upper < spec.max;
 }
 
 /** No difference can be above the largest one. */
@@ -121,27 +140,45 @@ function meanOf({ count, sum }: Moments): number | null {
   return count > 0 ? sum / count : null;
 }
 
-function daysIn(days: readonly DayBlock[]): number {
-  return days.reduce((sum, block) => sum + block.days, 0);
+function daysIn(blocks: readonly DayBlock[]): number {
+  return blocks.reduce((sum, block) => sum + block.days, 0);
 }
 
-function describeDays({ days, meanDay }: Evidence, max: number): string {
+function describe(
+  spec: DisagreementCheckSpec,
+  days: DayEvidence,
+  seen: KeyEvidence,
+  isGross: boolean,
+  claim: DisagreementClaim,
+): Pick<Verdict, 'statistic' | 'bound' | 'counts' | 'detail'> {
+  const byDays = days.blocks.length >= MIN_WHOLE_DAYS && !isGross;
+  const limit = isGross ? { name: 'gross', value: spec.gross } : byDays ? { name: 'max', value: spec.max } : seen.limit;
+  const value = byDays ? days.meanDay.mean : meanOf(isGross ? momentsOf(seen.counter.counts.total) : seen.claimed);
+  return {
+    statistic: { name: 'mean |challenger - champion|', value },
+    bound: limit,
+    counts: { keys: seen.counter.counts.total.keys, days: daysIn(days.blocks) },
+    detail: byDays ? describeDays(days, spec.max) : describeSeen(seen, limit, isGross, claim),
+  };
+}
+
+function describeDays({ blocks, meanDay }: DayEvidence, max: number): string {
   const { mean, lower, upper } = meanDay;
   const range = `${rounded(Math.max(0, lower))}..${rounded(upper)}`;
-  return `mean difference ${rounded(mean!)} (${range}) over ${daysIn(days)} whole days, limit ${max}`;
+  return `mean difference ${rounded(mean!)} (${range}) over ${daysIn(blocks)} whole days, limit ${max}`;
 }
 
 function describeSeen(
-  { days, claimed }: Evidence,
-  paired: PairedScores,
+  { counter, blocks, claimed }: KeyEvidence,
   limit: Verdict['bound'],
   isGross: boolean,
   claim: DisagreementClaim,
 ): string {
+  const paired = counter.counts;
   if (paired.total.keys === 0) return 'no request was scored by both arms';
-  const overDays = days.length > 0 && !isGross && claim !== 'hours-seen' && claim !== 'not-gross';
+  const overDays = blocks.length > 0 && !isGross && claim !== 'hours-seen' && claim !== 'not-gross';
   const { count, sum } = overDays ? claimed : momentsOf(paired.total);
-  const span = overDays ? counted(daysIn(days), 'whole day') : `the ${counted(hoursOf(paired), 'hour')} seen`;
+  const span = overDays ? counted(daysIn(blocks), 'whole day') : `the ${counted(hoursOf(paired), 'hour')} seen`;
   const seen = `mean difference ${rounded(sum / count)} over ${count} keys in ${span}`;
   return limit.name === 'gross' ? `${seen}, limit for hours ${limit.value}` : `${seen}, limit ${limit.value}`;
 }
@@ -157,32 +194,28 @@ function rounded(value: number): string {
 
 function whatResolves(
   spec: DisagreementCheckSpec,
-  evidence: Evidence,
-  keys: number,
+  days: DayEvidence,
+  { counter, claimed, blocks, limit }: KeyEvidence,
   task: Task,
   claim: DisagreementClaim,
 ): string {
-  if (keys === 0) return `paired traffic: at least ${spec.minKeys} keys`;
-  if (claim === 'mean-day') return whatResolvesDays(spec, evidence);
-  if (claim === 'days-seen' && evidence.days.length === 0) return 'a whole day of traffic';
+  if (counter.counts.total.keys === 0) return `paired traffic: at least ${spec.minKeys} keys`;
+  if (claim === 'mean-day') return whatResolvesDays(spec, days);
+  if (claim === 'days-seen' && blocks.length === 0) return 'a whole day of traffic';
   const largest = LARGEST_DIFFERENCE[task](spec.max);
-  const { count, sum, sumSquares } = evidence.claimed;
+  const { count, sum, sumSquares } = claimed;
   const at = (factor: number): number =>
-    logBelow(
-      { count: count * factor, sum: sum * factor, sumSquares: sumSquares * factor },
-      evidence.limit.value,
-      largest,
-    );
-  const factor = growthToSettle(at, spec.alpha);
+    logBelow({ count: count * factor, sum: sum * factor, sumSquares: sumSquares * factor }, limit.value, largest);
+  const factor = growthToSettle(at, spec.alpha * counter.alphaShare);
   if (factor === null) return 'the mean is above the limit or too near to it: a longer step, or another limit';
   return `about ${roundedUp(Math.max(spec.minKeys - count, count * (factor - 1), 1))} more paired keys`;
 }
 
 /** Days to come are taken to be like those seen. */
-function whatResolvesDays(spec: DisagreementCheckSpec, { days, meanDay }: Evidence): string {
-  const count = days.length;
+function whatResolvesDays(spec: DisagreementCheckSpec, { blocks, meanDay }: DayEvidence): string {
+  const count = blocks.length;
   if (count < MIN_WHOLE_DAYS) return counted(MIN_WHOLE_DAYS - count, 'more whole day');
-  const means = days.map(({ keys, sumAbsDifference }) => sumAbsDifference / keys);
+  const means = blocks.map(({ keys, sumAbsDifference }) => sumAbsDifference / keys);
   const variance = means.reduce((sum, mean) => sum + (mean - meanDay.mean!) ** 2, 0) / count;
   const gap = Math.abs(spec.max - meanDay.mean!);
   for (let more = 1; more <= 100; more += 1)

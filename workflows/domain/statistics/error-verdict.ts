@@ -1,5 +1,6 @@
 import type { ErrorCheckSpec } from '../spec';
-import type { Verdict } from '../verdict';
+import type { Outcome, Verdict } from '../verdict';
+import { boundOf, type Counter, decidingOf, withCounter } from './counts-apart';
 import { compareErrorRates, type ErrorComparison, type KeyCounts } from './error-rates';
 import { fromLog, growthToSettle, roundedUp } from './e-values';
 
@@ -13,22 +14,56 @@ export interface ErrorCounts {
   readonly challengerLost: number;
 }
 
+interface WeighedErrors {
+  readonly counter: Counter<ErrorCounts>;
+  readonly outcome: Outcome;
+  readonly progress: number;
+  /** ln of the e-values of worse, and of not worse. */
+  readonly logWorse: number;
+  readonly logNotWorse: number;
+}
+
 /**
  * Whether the challenger fails more often than the champion by more than `spec.margin`. `fail` and `pass` are each wrong in
  * at most `spec.alpha` of rollouts however often this is called. Without challenger keys it is inconclusive (invariant I5).
+ * Several counters are judged one by one, each by its share of alpha.
  */
-export function judgeErrors(spec: ErrorCheckSpec, counts: ErrorCounts): Verdict {
+export function judgeErrors(spec: ErrorCheckSpec, counters: readonly Counter<ErrorCounts>[]): Verdict {
+  const deciding = decidingOf(counters.map((counter) => weigh(spec, counter)));
+  const { counter } = deciding;
+  const keysOf = ({ counts }: Counter<ErrorCounts>): number => counts.champion.keys + counts.challenger.keys;
+  return withCounter(tell(spec, deciding), counter, {
+    gateways: counters.length,
+    keys: keysOf(counter),
+    allKeys: counters.reduce((sum, one) => sum + keysOf(one), 0),
+  });
+}
+
+function weigh(spec: ErrorCheckSpec, counter: Counter<ErrorCounts>): WeighedErrors {
+  const { counts, alphaShare } = counter;
   const seen = compareErrorRates(counts.champion, counts.challenger, spec.margin);
   const held = counts.challengerLost === 0 ? seen : compareErrorRates(counts.champion, withLost(counts), spec.margin);
-  const bar = Math.log(1 / spec.alpha);
+  const bar = Math.log(1 / (spec.alpha * alphaShare));
   const enough = counts.challenger.keys >= spec.minKeys;
-  const outcome = seen.logWorse >= bar ? 'fail' : held.logNotWorse >= bar && enough ? 'pass' : 'inconclusive';
-  const evidence = outcome === 'pass' ? held.logNotWorse : seen.logWorse;
+  return {
+    counter,
+    outcome: seen.logWorse >= bar ? 'fail' : held.logNotWorse >= bar && enough ? 'pass' : 'inconclusive',
+    progress: counts.challenger.keys === 0 ? -Infinity : Math.max(seen.logWorse, held.logNotWorse) / bar,
+    logWorse: seen.logWorse,
+    logNotWorse: held.logNotWorse,
+  };
+}
+
+function tell(spec: ErrorCheckSpec, { counter, outcome, logWorse, logNotWorse }: WeighedErrors): Verdict {
+  const { counts, alphaShare } = counter;
   return {
     check: 'errors',
     outcome,
-    statistic: { name: outcome === 'pass' ? 'e-value of not worse' : 'e-value of worse', value: fromLog(evidence) },
-    bound: { name: '1/alpha', value: 1 / spec.alpha },
+    statistic:
+      outcome === 'pass'
+        ? { name: 'e-value of not worse', value: fromLog(logNotWorse) }
+        : { name: 'e-value of worse', value: fromLog(logWorse) },
+    bound: boundOf(spec.alpha, counter),
     counts: {
       championKeys: counts.champion.keys,
       championErrorKeys: counts.champion.errorKeys,
@@ -37,7 +72,7 @@ export function judgeErrors(spec: ErrorCheckSpec, counts: ErrorCounts): Verdict 
       challengerLostKeys: counts.challengerLost,
     },
     detail: `challenger ${rate(counts.challenger)}, champion ${rate(counts.champion)}, margin ${percent(spec.margin)}`,
-    resolves: outcome === 'inconclusive' ? whatResolves(spec, counts) : '',
+    resolves: outcome === 'inconclusive' ? whatResolves({ ...spec, alpha: spec.alpha * alphaShare }, counts) : '',
   };
 }
 
