@@ -36,7 +36,7 @@ export class GatewayFixture {
   private runs = 0;
 
   async release(
-    model: { onnx: Uint8Array; signature: Signature; serving?: Partial<ServingSpec> },
+    model: { kind?: 'endpoint'; onnx: Uint8Array; signature: Signature; serving?: Partial<ServingSpec> },
     samples: SampleRows = { rows: [], outputs: [] },
     name = MODEL,
     approvers: readonly PrivateKey[] = [],
@@ -50,6 +50,7 @@ export class GatewayFixture {
         workspace: 'dev',
         model: name,
         run,
+        ...(model.kind ? { kind: model.kind } : {}),
         onnx: await blobs.put(model.onnx),
         onnxBytes: model.onnx.length,
         signature: model.signature,
@@ -139,7 +140,7 @@ export class GatewayFixture {
 
   options(
     changes: { threads?: number; pollMs?: number; grpcPort?: number; store?: ObjectStore; trust?: Trust } & Partial<
-      Pick<GatewayOptions, 'nowMs' | 'limits' | 'modelLimits' | 'logger' | 'edge'>
+      Pick<GatewayOptions, 'nowMs' | 'limits' | 'modelLimits' | 'logger' | 'edge' | 'endpoints'>
     > = {},
   ): GatewayOptions {
     const {
