@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { quoteName, quoteText, withDuckDb } from '../../infra/data/duckdb';
 import type { DuckDb } from '../../infra/data/duckdb';
 import { readSnapshot } from '../../infra/data/snapshot';
@@ -35,7 +36,7 @@ async function evaluate(job: EvaluationJob, folder: string): Promise<Evaluation>
     // Where there was nothing to train on, the best constant there is on these rows: a stricter baseline.
     trainingMean: trainingMean ?? mean(holdout.labels),
   });
-  return { rows: holdout.rows, ...measured, samples: await sampleRows(job.candidate, holdout) };
+  return { rows: holdout.rows, ...measured, samples: await sampleRows(job.candidate, holdout, candidate) };
 }
 
 /** Null where there are no training rows: an imported model with a holdout of its own. */
@@ -51,17 +52,24 @@ function mean(values: Float64Array): number {
 }
 
 async function score(scorer: ScorerJob, rows: SnapshotTable): Promise<Float32Array> {
+  if ('scores' in scorer) return floatsOf(await readFile(scorer.scores));
   return scoreTable(await openSession(scorer.onnx), scorer.signature, tableOfSnapshot(rows, scorer.signature.inputs));
 }
 
+function floatsOf(bytes: Buffer): Float32Array {
+  return new Float32Array(new Uint8Array(bytes).buffer);
+}
+
 /** Rows spread evenly over the holdout, with what the candidate answers to each; only finite answers can be tested against. */
-async function sampleRows(scorer: ScorerJob, holdout: SnapshotTable): Promise<SampleRows> {
+async function sampleRows(scorer: ScorerJob, holdout: SnapshotTable, scores: Float32Array): Promise<SampleRows> {
   const table = tableOfSnapshot(holdout, scorer.signature.inputs);
   const count = Math.min(SAMPLE_ROWS, holdout.rows);
-  const rows = Array.from({ length: count }, (_, index) =>
-    rowOfTable(table, Math.floor((index * holdout.rows) / count)),
-  );
-  const outputs = [...(await scoreRows(await openSession(scorer.onnx), scorer.signature, rows))];
+  const picked = Array.from({ length: count }, (_, index) => Math.floor((index * holdout.rows) / count));
+  const rows = picked.map((row) => rowOfTable(table, row));
+  const outputs =
+    'scores' in scorer
+      ? picked.map((row) => scores[row]!)
+      : [...(await scoreRows(await openSession(scorer.onnx), scorer.signature, rows))];
   const finite = rows
     .map((row, index) => ({ row, output: outputs[index]! }))
     .filter(({ output }) => Number.isFinite(output));

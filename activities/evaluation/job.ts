@@ -13,10 +13,8 @@ export interface EvaluationJob {
   readonly memoryMb: number;
 }
 
-export interface ScorerJob {
-  readonly onnx: string;
-  readonly signature: Signature;
-}
+/** A graph to run, or a file of the scores that a server gave the holdout: FP32, in the rows' order. */
+export type ScorerJob = { readonly signature: Signature } & ({ readonly onnx: string } | { readonly scores: string });
 
 export type EvaluationReport =
   | { readonly ok: true; readonly evaluation: Evaluation }
