@@ -44,9 +44,13 @@ export async function checkRow({ file, bindings, spec, row }: CheckRowInput): Pr
   const [score] = await client.score(columns, 1, { purpose: 'check' });
   const latencyMs = performance.now() - startedMs;
   if (spec.task === 'binary' && (score! < 0 || score! > 1))
-    throw new SlipwayError('MODEL_SIGNATURE', `the score ${score} is no probability, and the spec is of a binary task`, {
-      advice: 'Name another column, or set answer.transform: sigmoid where the server gives log-odds.',
-    });
+    throw new SlipwayError(
+      'MODEL_SIGNATURE',
+      `the score ${score} is no probability, and the spec is of a binary task`,
+      {
+        advice: 'Name another column, or set answer.transform: sigmoid where the server gives log-odds.',
+      },
+    );
   return { endpoint: descriptor.endpoint, origin, path: client.codec.path, row: sent, score: score!, latencyMs };
 }
 
@@ -55,12 +59,14 @@ function readRow(
   inputs: readonly InputSignature[],
 ): Readonly<Record<string, RowValue>> {
   const unknown = Object.keys(row).filter((name) => !inputs.some((input) => input.name === name));
-  if (unknown.length > 0)
-    throw new SlipwayError('INPUT_INVALID', `${unknown.join(', ')}: no feature of the spec`);
+  if (unknown.length > 0) throw new SlipwayError('INPUT_INVALID', `${unknown.join(', ')}: no feature of the spec`);
   return row as Readonly<Record<string, RowValue>>;
 }
 
-function tableOf(row: Readonly<Record<string, RowValue>>, inputs: readonly InputSignature[]): ReturnType<typeof tableOfRows> {
+function tableOf(
+  row: Readonly<Record<string, RowValue>>,
+  inputs: readonly InputSignature[],
+): ReturnType<typeof tableOfRows> {
   try {
     return tableOfRows([row], inputs);
   } catch (error) {

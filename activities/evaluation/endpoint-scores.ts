@@ -55,7 +55,11 @@ export async function scoreEndpoint(input: ScoreEndpointInput, job: EndpointScor
   return path;
 }
 
-async function scoreRows(input: ScoreEndpointInput, job: EndpointScorerJob, rows: SnapshotTable): Promise<Float32Array> {
+async function scoreRows(
+  input: ScoreEndpointInput,
+  job: EndpointScorerJob,
+  rows: SnapshotTable,
+): Promise<Float32Array> {
   const { bindings, scope } = input;
   const { inputs } = job.signature;
   const client = new EndpointClient(readEndpoint(job.descriptor), job.signature, bindings);

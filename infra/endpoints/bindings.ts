@@ -41,7 +41,8 @@ export function followBindings(path: string | undefined, options: FollowBindings
   return {
     find: (name) => {
       const entry = file.value.get(name);
-      if (!entry) throw notBound(name, `add \`${name}: { origin: https://host:port }\` under \`endpoints:\` in ${path}`);
+      if (!entry)
+        throw notBound(name, `add \`${name}: { origin: https://host:port }\` under \`endpoints:\` in ${path}`);
       return bindingOf(entry, read);
     },
     names: () => [...file.value.keys()],

@@ -26,7 +26,12 @@ export function valuesOfTable(table: FeatureTable, inputs: readonly Pick<InputSi
 }
 
 /** Throws INPUT_INVALID at the first missing value of a column that cannot say so to the server. */
-export function refuseMissing(inputs: readonly InputName[], columns: readonly Values[], rows: number, mute: Mute): void {
+export function refuseMissing(
+  inputs: readonly InputName[],
+  columns: readonly Values[],
+  rows: number,
+  mute: Mute,
+): void {
   for (let at = 0; at < inputs.length; at += 1) {
     const { name, datatype } = inputs[at]!;
     if (!mute(datatype)) continue;

@@ -157,7 +157,8 @@ type Contradiction = readonly [path: string[], message: string];
 function contradictions(descriptor: EndpointDescriptor): Contradiction[] {
   if (descriptor.protocol === 'v2') {
     const isNamed = descriptor.input !== undefined;
-    if (descriptor.form === 'matrix' && !isNamed) return [[['input'], 'expected the name of the matrix; found nothing']];
+    if (descriptor.form === 'matrix' && !isNamed)
+      return [[['input'], 'expected the name of the matrix; found nothing']];
     if (descriptor.form === 'columns' && isNamed)
       return [[['input'], 'expected no such key: with form columns each feature is an input of its own name']];
     return [];

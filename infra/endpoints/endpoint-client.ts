@@ -61,7 +61,15 @@ export class EndpointClient {
   async get(path: string): Promise<Buffer> {
     const { timeoutMs } = this.descriptor;
     const headers = { 'slipway-purpose': 'check' };
-    const call: HttpCall = { method: 'GET', path, headers, body: Buffer.alloc(0), timeoutMs, idempotent: true, fresh: true };
+    const call: HttpCall = {
+      method: 'GET',
+      path,
+      headers,
+      body: Buffer.alloc(0),
+      timeoutMs,
+      idempotent: true,
+      fresh: true,
+    };
     return (await this.connection().call(call)).body;
   }
 

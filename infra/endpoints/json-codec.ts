@@ -47,9 +47,7 @@ function encode(
     if (request.form === 'lists') rows.push(values);
     else {
       const kept = names.map((name, at) => [name, values[at]] as const);
-      rows.push(
-        Object.fromEntries(request.missing === 'omit' ? kept.filter(([, value]) => value !== null) : kept),
-      );
+      rows.push(Object.fromEntries(request.missing === 'omit' ? kept.filter(([, value]) => value !== null) : kept));
     }
   }
   const body = JSON.stringify(atPointer(request.rows, request.form === 'single' ? rows[0] : rows));

@@ -11,7 +11,7 @@ import { assembleEdge } from './edge/assemble-edge';
 import type { Certificates } from './edge/certificates';
 import { FailureLog } from './edge/failure-log';
 import { EndpointMetrics } from './endpoints/endpoint-metrics';
-import { OpenEndpoints } from './endpoints/open-endpoints';
+import { OpenEndpoints, type OpenEndpointsOptions } from './endpoints/open-endpoints';
 import { Executor } from './execution/executor';
 import { Explainer } from './explain/explainer';
 import type { GatewayOptions } from './gateway-options';
@@ -98,11 +98,7 @@ export function assemble(options: GatewayOptions): Parts {
     onThreadLost: (reason) => problem('thread-lost')(new Error(reason)),
   });
   const inspections = assembleInspections(options, problem);
-  const endpoints = new OpenEndpoints({
-    bindings: options.endpoints ?? NO_BINDINGS,
-    metrics: new EndpointMetrics(metrics.registry),
-    maxWaitMs: config.gateway.maxWaitMs,
-    nowMs: executor.nowMs,
+  const endpoints = assembleEndpoints(options, metrics, executor, {
     onSettled: () => service.batchSettled(),
     onChanged: (ref, status) => endpointChanged(ref, status, { follower, service, logger }),
   });
@@ -164,6 +160,22 @@ function assembleInspections({ config, modelLimits }: GatewayOptions, problem: R
     folder: join(cacheFolder(config), 'inspected'),
     ...(modelLimits ? { limits: modelLimits } : {}),
     onProblem: problem('inspections-failed'),
+  });
+}
+
+function assembleEndpoints(
+  { config, endpoints = NO_BINDINGS }: GatewayOptions,
+  { registry }: GatewayMetrics,
+  { nowMs }: Executor,
+  events: Pick<OpenEndpointsOptions, 'onSettled' | 'onChanged'>,
+): OpenEndpoints {
+  const { maxWaitMs } = config.gateway;
+  return new OpenEndpoints({
+    bindings: endpoints,
+    metrics: new EndpointMetrics(registry),
+    maxWaitMs,
+    nowMs,
+    ...events,
   });
 }
 

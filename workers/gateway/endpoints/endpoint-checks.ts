@@ -43,7 +43,10 @@ export class EndpointChecks {
   private schedule(): void {
     const { everyMs, outputs } = this.options;
     if (this.isStopped || outputs.length === 0) return;
-    this.timer = setTimeout(() => void this.lookIfDue().finally(() => this.schedule()), Math.min(LOOK_AGAIN_MS, everyMs));
+    this.timer = setTimeout(
+      () => void this.lookIfDue().finally(() => this.schedule()),
+      Math.min(LOOK_AGAIN_MS, everyMs),
+    );
     this.timer.unref();
   }
 

@@ -1,8 +1,16 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { ErrorCode } from '../../../workflows/domain/errors';
+import type { ModelName } from '../../../workflows/domain/names';
 import { LatencyHistogram } from '../latency-histogram';
-import { ENDPOINT_STATES } from './endpoint-health';
-import type { OpenEndpoint } from './open-endpoints';
+import { ENDPOINT_STATES, type EndpointHealth } from './endpoint-health';
+import type { EndpointScorer } from './endpoint-scorer';
+
+/** One open release whose model is a server. */
+export interface OpenEndpoint {
+  readonly model: ModelName;
+  readonly health: EndpointHealth;
+  readonly scorer: Pick<EndpointScorer, 'inFlight'>;
+}
 
 /** What Prometheus is told of servers that exist, by model: bounded by the registry (I11). Where two releases of a model are open, the worse one. */
 export class EndpointMetrics {

@@ -68,7 +68,8 @@ export class EndpointScorer implements Scorer {
     this.lanes[level].push(waiting);
     this.dispatch();
     // A timer only for what did not go at once.
-    if (this.lanes[level].includes(waiting)) waiting.timer = setTimeout(() => this.expire(level, waiting), untilMs - nowMs + EARLY_MS);
+    if (this.lanes[level].includes(waiting))
+      waiting.timer = setTimeout(() => this.expire(level, waiting), untilMs - nowMs + EARLY_MS);
     return 0;
   }
 
@@ -103,7 +104,9 @@ export class EndpointScorer implements Scorer {
   }
 
   private refusal(): SlipwayError | null {
-    return this.isClosed ? new SlipwayError('MODEL_NOT_READY', 'the release was taken out') : this.options.health.admit();
+    return this.isClosed
+      ? new SlipwayError('MODEL_NOT_READY', 'the release was taken out')
+      : this.options.health.admit();
   }
 
   /** 0, or how long until it is worth another try. Where nothing waits there is always room for one. */
@@ -174,7 +177,12 @@ export class EndpointScorer implements Scorer {
     const { item } = waiting;
     if (item.isGone) item.drop('gone', false);
     else if (this.options.nowMs() >= item.deadlineMs - EARLY_MS) item.drop('deadline', false);
-    else item.settle(new SlipwayError('ENDPOINT_TIMEOUT', 'no call was free within the time of this release'), NO_SCORES, 0);
+    else
+      item.settle(
+        new SlipwayError('ENDPOINT_TIMEOUT', 'no call was free within the time of this release'),
+        NO_SCORES,
+        0,
+      );
     this.options.onSettled();
   }
 
@@ -197,5 +205,7 @@ export class EndpointScorer implements Scorer {
 
 /** A defect of ours must not be told in the words of an error that may quote a value. */
 function knownError(error: unknown): SlipwayError {
-  return error instanceof SlipwayError ? error : new SlipwayError('INTERNAL', 'the call of an endpoint failed in itself');
+  return error instanceof SlipwayError
+    ? error
+    : new SlipwayError('INTERNAL', 'the call of an endpoint failed in itself');
 }

@@ -1,14 +1,13 @@
 import type { Bindings } from '../../../infra/endpoints/bindings';
 import { readEndpoint } from '../../../infra/endpoints/descriptor';
 import { EndpointClient } from '../../../infra/endpoints/endpoint-client';
-import type { ModelName } from '../../../workflows/domain/names';
 import type { ReleaseManifest, ReleaseRef, SampleRows } from '../../../workflows/domain/release';
 import type { Scorer } from '../execution/scorer';
 import { sampleColumns } from '../inference/sample-columns';
 import type { EndpointStatus } from '../routes/served-model';
 import { EndpointChecks } from './endpoint-checks';
 import { EndpointHealth } from './endpoint-health';
-import type { EndpointMetrics } from './endpoint-metrics';
+import type { EndpointMetrics, OpenEndpoint } from './endpoint-metrics';
 import { EndpointScorer, type EndpointScorerOptions } from './endpoint-scorer';
 
 export interface OpenEndpointsOptions {
@@ -28,13 +27,6 @@ export interface EndpointRelease {
   /** The release's model file. */
   readonly descriptor: Uint8Array;
   readonly samples: SampleRows;
-}
-
-/** One open release whose model is a server, for metrics. */
-export interface OpenEndpoint {
-  readonly model: ModelName;
-  readonly health: EndpointHealth;
-  readonly scorer: Pick<EndpointScorer, 'inFlight'>;
 }
 
 /** Releases that are open here and whose model is a server that exists. */
