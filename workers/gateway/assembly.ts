@@ -105,15 +105,8 @@ export function assemble(options: GatewayOptions): Parts {
   const releases = assembleReleases(options, { executor, inspections, endpoints, nowMs });
   const follower = assembleFollower(options, { releases, metrics, records, problem, nowMs });
   const explainer = assembleExplainer(options, problem);
-  const service: InferenceService = assembleService(options, {
-    incarnation,
-    executor,
-    explainer,
-    metrics,
-    follower,
-    records,
-    nowMs,
-  });
+  const serving = { incarnation, executor, explainer, metrics, follower, records, nowMs };
+  const service: InferenceService = assembleService(options, serving);
   const door = assembleDoor(options, { service, executor, follower, metrics, problem, nowMs });
   return {
     incarnation,
