@@ -61,6 +61,7 @@ export interface Parts extends Records, Door {
   readonly put: Put;
   readonly problem: Report;
   readonly executor: Executor;
+  readonly endpoints: OpenEndpoints;
   readonly explainer: Explainer;
   readonly inspections: Inspections;
   readonly releases: ReleaseCache;
@@ -109,16 +110,7 @@ export function assemble(options: GatewayOptions): Parts {
   const service: InferenceService = assembleService(options, serving);
   const door = assembleDoor(options, { service, executor, follower, metrics, problem, nowMs });
   return {
-    incarnation,
-    logger,
-    put,
-    problem,
-    executor,
-    explainer,
-    inspections,
-    releases,
-    follower,
-    service,
+    ...{ incarnation, logger, put, problem, executor, endpoints, explainer, inspections, releases, follower, service },
     ...door,
     ...records,
   };

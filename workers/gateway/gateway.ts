@@ -89,6 +89,7 @@ async function close(parts: Parts, heartbeat: Heartbeat, grpc: Grpc | null): Pro
   await parts.service.settleBackground();
   await parts.log.close();
   await parts.observations.close();
+  parts.endpoints.close();
   parts.outbox.stop();
   await heartbeat.close();
   await Promise.all([parts.executor.close(), parts.explainer.close()]);

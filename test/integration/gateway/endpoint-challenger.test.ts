@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type LocalModel, serveLocalModel } from '../../../workers/gateway/local-model';
 import { bindTo, tensorflowLike } from '../../support/model-server';
-import { askMany, endpointModel, EndpointScene, hang, health, metric, TF } from './endpoint-scene';
+import { askMany, endpointModel, EndpointScene, hang, health, metric, SAMPLES, TF } from './endpoint-scene';
 import { inferBody, post, ready, until } from './fixture';
 import { inputSignature, linearModel } from './models';
 
@@ -65,6 +65,22 @@ describe('a server as the challenger', () => {
     await scene.stop(gateway);
     expect(scene.server.countOf('pair')).toBeGreaterThanOrEqual(1);
     expect(scene.server.countOf('pair') + scene.server.countOf('serve')).toBeLessThanOrEqual(8);
+  });
+
+  it('scores a shadow off the path of callers, who do not hear of its failures', async () => {
+    const file = await scene.release(linearModel(2, 0));
+    const release = await scene.release(endpointModel(TF), SAMPLES);
+    await scene.route(file, null, { shadows: [{ name: 'candidate', sample: 1, release }] });
+    const gateway = await scene.start({ endpoints: scene.bound() });
+    await ready(gateway);
+    expect((await post(gateway.url, inferBody([1]))).body.outputs[0]!.data).toEqual([2]);
+    await until(() => scene.server.countOf('shadow') === 1, 'the shadow is asked');
+    scene.server.react = hang;
+    expect((await askMany(gateway, 8)).every(({ status }) => status === 200)).toBe(true);
+    await until(
+      async () => (await (await fetch(`${gateway.url}/metrics`)).text()).includes('kind="shadow",outcome="failed"'),
+      'its failures are counted',
+    );
   });
 
   it('does not fail callers by a queue that is full', async () => {

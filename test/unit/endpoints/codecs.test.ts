@@ -148,8 +148,7 @@ describe('V2 answers', () => {
 });
 
 describe('plain JSON', () => {
-  const missing = (value: number | string): boolean =>
-    value === '' || value === MISSING_INT64 || Number.isNaN(value as number);
+  const missing = (value: number | string): boolean => value === '' || value === MISSING_INT64 || Number.isNaN(value);
 
   it('has each row as an object, under the names and the pointer of the descriptor', () => {
     const text = 'request: { rows: /a~1b/0, missing: omit, rename: { city: place }, timestamp: iso }';

@@ -9,7 +9,7 @@ import type { EndpointScorer } from './endpoint-scorer';
 export interface OpenEndpoint {
   readonly model: ModelName;
   readonly health: EndpointHealth;
-  readonly scorer: Pick<EndpointScorer, 'inFlight'>;
+  readonly scorer: Pick<EndpointScorer, 'inFlight' | 'close'>;
 }
 
 /** What Prometheus is told of servers that exist, by model: bounded by the registry (I11). Where two releases of a model are open, the worse one. */

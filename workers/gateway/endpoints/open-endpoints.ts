@@ -37,6 +37,11 @@ export class OpenEndpoints {
     options.metrics.follow(this.opened);
   }
 
+  /** Ends checks and connections. */
+  close(): void {
+    for (const { scorer } of [...this.opened]) scorer.close();
+  }
+
   /**
    * Asks the server for the release's samples once. One that does not answer, or answers otherwise, is told by `endpoint`. Throws
    * MODEL_UNREADABLE, MODEL_SIGNATURE and ENDPOINT_NOT_BOUND.
