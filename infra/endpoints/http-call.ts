@@ -104,7 +104,8 @@ export class EndpointConnection {
       if (call.signal?.aborted) return abort();
       call.signal?.addEventListener('abort', abort, { once: true });
       request.once('socket', (socket) => {
-        if (request.reusedSocket) isConnected = true;
+        // Where that is not certain it counts as connected: a call that may have been sent must not be sent twice.
+        if (request.reusedSocket || !socket.connecting) isConnected = true;
         else socket.once(this.isSecure ? 'secureConnect' : 'connect', () => (isConnected = true));
       });
       request.once('error', (error) => fail(this.failureOf(error, isConnected, request.reusedSocket)));

@@ -23,7 +23,7 @@ export function createJsonCodec(descriptor: JsonDescriptor, inputs: readonly Inp
   const strangers = Object.keys(request.rename).filter((name) => !inputs.some((input) => input.name === name));
   if (strangers.length > 0)
     throw new SlipwayError('MODEL_SIGNATURE', `request.rename: ${strangers.join(', ')} is no feature of the model`);
-  const names = inputs.map(({ name }) => request.rename[name] ?? name);
+  const names = inputs.map(({ name }) => (Object.hasOwn(request.rename, name) ? request.rename[name]! : name));
   return {
     path: descriptor.path,
     inputs,
