@@ -41,7 +41,9 @@ export async function checkRow({ file, bindings, spec, row }: CheckRowInput): Pr
   const columns = valuesOfTable(tableOf(sent, signature.inputs), signature.inputs);
   await checkRemoteMetadata(client);
   const startedMs = performance.now();
-  const [score] = await client.score(columns, 1, { purpose: 'check' });
+  const [score] = await client
+    .score(columns, 1, { purpose: 'check' })
+    .catch((error: unknown) => tellWhere(error, `POST ${origin}${client.codec.path}`));
   const latencyMs = performance.now() - startedMs;
   if (spec.task === 'binary' && (score! < 0 || score! > 1))
     throw new SlipwayError(
@@ -52,6 +54,12 @@ export async function checkRow({ file, bindings, spec, row }: CheckRowInput): Pr
       },
     );
   return { endpoint: descriptor.endpoint, origin, path: client.codec.path, row: sent, score: score!, latencyMs };
+}
+
+function tellWhere(error: unknown, where: string): never {
+  if (!(error instanceof SlipwayError)) throw error;
+  const { advice } = error;
+  throw new SlipwayError(error.code, `${where}: ${error.message}`, { cause: error, advice });
 }
 
 function readRow(

@@ -78,8 +78,9 @@ export class EndpointConnection {
     return this.binding.origin.startsWith('https:');
   }
 
-  private get authorities(): { ca?: string } {
-    return this.binding.ca === null ? {} : { ca: this.binding.ca };
+  /** Said again, since the environment could turn it off (NODE_TLS_REJECT_UNAUTHORIZED). */
+  private get authorities(): { rejectUnauthorized: true; ca?: string } {
+    return { rejectUnauthorized: true, ...(this.binding.ca === null ? {} : { ca: this.binding.ca }) };
   }
 
   private send(call: HttpCall, timeoutMs: number): Promise<RawAnswer> {

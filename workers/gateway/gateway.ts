@@ -87,9 +87,9 @@ async function close(parts: Parts, heartbeat: Heartbeat, grpc: Grpc | null): Pro
   parts.follower.stop();
   parts.inspections.close();
   await parts.service.settleBackground();
+  parts.endpoints.close();
   await parts.log.close();
   await parts.observations.close();
-  parts.endpoints.close();
   parts.outbox.stop();
   await heartbeat.close();
   await Promise.all([parts.executor.close(), parts.explainer.close()]);

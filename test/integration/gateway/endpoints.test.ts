@@ -60,6 +60,19 @@ describe('a server as the champion', () => {
     expect((await post(gateway.url, inferBody([1]))).body.outputs[0]!.data).toEqual([2.5]);
   });
 
+  it('is not believed to be down because of callers who give it no time', async () => {
+    const gateway = await scene.champion();
+    await ready(gateway);
+    scene.server.react = async (call, response) => {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      void tensorflowLike(2, 0.5)(call, response);
+    };
+    const hasty = await askMany(gateway, 10, { parameters: { timeout: 5_000 } });
+    expect(hasty.map(({ body }) => body.code)).toEqual(hasty.map(() => 'DEADLINE_EXCEEDED'));
+    expect(await health(gateway)).toEqual([200, undefined]);
+    expect((await post(gateway.url, inferBody([1]))).body.outputs[0]!.data).toEqual([2.5]);
+  });
+
   it('is opened while it is away, and is ready once it answers', async () => {
     await scene.server.stop();
     const gateway = await scene.champion();

@@ -33,8 +33,10 @@ const MAX_WAITING = 1_024;
 const CALLS_WAITED_FOR = 4;
 /** What one call weighs in the mean against all before it. */
 const KEPT = 0.9;
-/** Timers may fire a little before their time. */
-const EARLY_MS = 0.5;
+/** A call that had less of the descriptor's time says nothing of the server. */
+const WHOLE_TIME = 0.9;
+/** Timers have whole milliseconds, and may fire a little before their time. */
+const EARLY_MS = 2;
 const NO_SCORES = new Float32Array(0);
 
 /**
@@ -161,12 +163,17 @@ export class EndpointScorer implements Scorer {
     const tookMs = nowMs() - startedMs;
     this.inFlight -= 1;
     this.meanMs = this.meanMs === 0 ? tookMs : this.meanMs * KEPT + tookMs * (1 - KEPT);
-    health.noteCall(error);
+    if (!this.isCutShort(error, tookMs)) health.noteCall(error);
     onCall(error, tookMs);
     if (error?.code === 'ENDPOINT_TIMEOUT' && nowMs() >= item.deadlineMs - EARLY_MS) item.drop('deadline', true);
     else item.settle(error, scores, 0);
     onSettled();
     this.dispatch();
+  }
+
+  /** Callers who allow a few milliseconds must not make others believe that the server is away. */
+  private isCutShort(error: SlipwayError | null, tookMs: number): boolean {
+    return error?.code === 'ENDPOINT_TIMEOUT' && tookMs < WHOLE_TIME * this.options.client.descriptor.timeoutMs;
   }
 
   private expire(level: typeof URGENT | typeof NORMAL, waiting: Waiting): void {
