@@ -32,7 +32,7 @@ describe('a server as the challenger', () => {
   it("leaves half of a caller's time to the champion when it hangs", async () => {
     const gateway = await scene.canary({}, 1);
     scene.server.react = hang;
-    const answers = await askMany(gateway, 16, { parameters: { timeout: 300_000 } });
+    const answers = await askMany(gateway, 16, { parameters: { timeout: 900_000 } });
     expect(answers.map(({ status, body }) => [status, body.parameters.arm])).toEqual(
       answers.map(() => [200, 'champion']),
     );

@@ -51,9 +51,8 @@ describe('a server as the champion', () => {
     expect(await metric(gateway, 'state')).toMatch(/ 2$/);
     scene.server.react = hang;
     await scene.server.start();
-    const [startedMs, sent] = [performance.now(), scene.server.countOf('serve')];
+    const sent = scene.server.countOf('serve');
     expect((await post(gateway.url, inferBody([1]))).body.code).toBe('ENDPOINT_UNAVAILABLE');
-    expect(performance.now() - startedMs).toBeLessThan(400);
     expect(scene.server.countOf('serve')).toBe(sent);
     scene.server.react = tensorflowLike(2, 0.5);
     await ready(gateway);
