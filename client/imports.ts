@@ -2,6 +2,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { type EndpointDescriptor, parseEndpoint } from '../infra/endpoints/descriptor';
+import { checkEndpointFits } from '../infra/endpoints/fit';
+import { canonicalBytes } from '../infra/object-store/digest';
 import { adaptModel } from '../infra/onnx/adapt-model';
 import { inspectModel } from '../infra/onnx/inspect-model';
 import type { BlobStore } from '../infra/object-store/port';
@@ -13,6 +16,8 @@ import { signatureOf } from '../workflows/domain/signature';
 import { DATE_PARTS, type ModelSpec } from '../workflows/domain/spec';
 
 export interface ImportInput {
+  /** Absent: an ONNX graph. `endpoint`: the bytes are the descriptor of a server that exists. */
+  readonly kind?: 'endpoint';
   readonly onnx: Uint8Array;
   readonly spec: ModelSpec;
   /** JSON of a `Signature`; default: what the spec's features declare. */
@@ -39,7 +44,8 @@ const signatureSchema = z.strictObject({
   output: z.strictObject({ name: z.string().min(1), datatype: z.literal('FP32') }),
 });
 
-export interface PreparedImport extends Required<Omit<ImportInput, 'holdout'>> {
+export interface PreparedImport extends Required<Omit<ImportInput, 'holdout' | 'kind'>> {
+  readonly kind?: 'endpoint';
   /** What was put around the graph, for people; empty where it fits as it is. */
   readonly changes: readonly string[];
 }
@@ -67,6 +73,29 @@ export async function prepareImport(path: string, spec: ModelSpec, options: Prep
   }
 }
 
+/** Reads an endpoint.yaml as what is imported. The server is asked by a worker. Throws NOT_FOUND, SPEC_INVALID and MODEL_SIGNATURE. */
+export async function prepareEndpoint(
+  path: string,
+  spec: ModelSpec,
+  options: Pick<PrepareOptions, 'signature'> = {},
+): Promise<PreparedImport> {
+  const descriptor = await readEndpointFile(path);
+  const signature = options.signature === undefined ? signatureOf(spec) : readSignature(options.signature);
+  checkEndpointFits(descriptor, signature, spec.serving);
+  return { kind: 'endpoint', onnx: canonicalBytes(descriptor), spec, signature, changes: [] };
+}
+
+/** Throws NOT_FOUND and SPEC_INVALID. */
+export async function readEndpointFile(path: string): Promise<EndpointDescriptor> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw new SlipwayError('NOT_FOUND', `${path} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+  return parseEndpoint(text, path);
+}
+
 function chooseInputs({ inputs }: Signature, names: readonly string[]): Signature['inputs'] {
   return names.map((name) => {
     const input = inputs.find((candidate) => candidate.name === name);
@@ -83,7 +112,8 @@ function chooseInputs({ inputs }: Signature, names: readonly string[]): Signatur
 export async function importModel(blobs: BlobStore, input: ImportInput): Promise<ImportedModel> {
   const signature = input.signature === undefined ? signatureOf(input.spec) : readSignature(input.signature);
   const holdout = input.holdout === undefined ? {} : { holdout: holdoutSource(input.holdout) };
-  return { onnx: await blobs.put(input.onnx), signature: await blobs.putJson(signature), ...holdout };
+  const kind = input.kind ? { kind: input.kind } : {};
+  return { ...kind, onnx: await blobs.put(input.onnx), signature: await blobs.putJson(signature), ...holdout };
 }
 
 function holdoutSource(path: string): HoldoutSource {

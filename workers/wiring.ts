@@ -5,6 +5,7 @@ import type { AuditLog } from '../infra/audit/port';
 import type { SlipwayConfig } from '../infra/config/config';
 import { createBlobStore } from '../infra/object-store/blobs';
 import { openStore } from '../infra/object-store/open-store';
+import { type Bindings, followBindings } from '../infra/endpoints/bindings';
 import type { BlobStore, ObjectStore } from '../infra/object-store/port';
 import type { ReleaseRegistry } from '../infra/releases/port';
 import { createReleaseRegistry } from '../infra/releases/registry';
@@ -26,6 +27,8 @@ export interface WorkerPorts {
   readonly audit: AuditLog;
   readonly registry: ReleaseRegistry;
   readonly reader: RouteReader;
+  /** Where external endpoints are. */
+  readonly endpoints: Bindings;
   /** For work in progress; each attempt has a folder of its own below it. */
   readonly workFolder: string;
 }
@@ -55,5 +58,6 @@ function openPorts(config: SlipwayConfig, logger: Logger, signer: Signer | null)
   const reader = createRouteReader({ store, trust, audit });
   const workFolder = join(config.home, 'work');
   mkdirSync(workFolder, { recursive: true });
-  return { store, blobs, trust, audit, registry, reader, workFolder };
+  const endpoints = followBindings(config.endpointsFile, { logger });
+  return { store, blobs, trust, audit, registry, reader, endpoints, workFolder };
 }

@@ -17,6 +17,7 @@ import type { ModelSpec } from '../../workflows/domain/spec';
 import { gatesPass } from '../../workflows/domain/verdict';
 import type { LifecycleComputeActivities } from '../../workflows/lifecycle.activities';
 import type { AuditLog } from '../../infra/audit/port';
+import { type Bindings, NO_BINDINGS } from '../../infra/endpoints/bindings';
 import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
 import { withAttemptFolder } from '../../infra/process/attempt-folder';
 import { type ActivityScope, withHeartbeat } from '../../infra/process/activity-scope';
@@ -27,7 +28,8 @@ import type { RouteReader } from '../../infra/routes/port';
 import { findStepResult, keepStepResult, stepCacheKey } from '../../infra/runs/step-results';
 import { compatibilityNotes, findChampion, whyUnscored } from './champion';
 import type { Champion } from './champion';
-import type { Evaluation, EvaluationJob, EvaluationReport } from './job';
+import { scoreEndpoint } from './endpoint-scores';
+import type { Evaluation, EvaluationJob, EvaluationReport, ScoredSplitName, ScorerJob } from './job';
 
 export interface EvaluationPorts {
   readonly store: ObjectStore;
@@ -38,6 +40,8 @@ export interface EvaluationPorts {
   /** Folder for work in progress; each attempt has its own below it, removed after. Default: the system's temporary folder. */
   readonly workFolder?: string;
   readonly limits?: EvaluationLimits;
+  /** Where external endpoints are; none is bound where it is left out. */
+  readonly endpoints?: Bindings;
 }
 
 export interface EvaluationLimits {
@@ -49,6 +53,8 @@ const DEFAULT_LIMITS: EvaluationLimits = { memoryMb: 3_072, timeoutMs: 1_800_000
 const DUCKDB_SHARE = 0.4;
 const EVALUATION_VERSION = 2;
 const ACTOR = 'process:compute';
+const ONLY_HOLDOUT = ['holdout'] as const;
+const SCORED = ['validation', 'holdout'] as const;
 
 /**
  * `evaluate` throws SlipwayError DATA_EMPTY_SPLIT, INFERENCE_FAILED, MODEL_UNREADABLE, MODEL_SIGNATURE. Its result is kept by what went into it, the
@@ -159,24 +165,50 @@ interface Measurement {
 async function measureInChild(
   ports: EvaluationPorts,
   scope: ActivityScope,
-  { spec, signature, training, manifest, champion }: Measurement,
+  measurement: Measurement,
 ): Promise<Evaluation> {
   const limits = ports.limits ?? DEFAULT_LIMITS;
-  const job: EvaluationJob = {
-    spec,
-    candidate: { onnx: await ports.blobs.file(training.onnx), signature },
-    champion: champion && {
-      onnx: await ports.blobs.file(champion.manifest.onnx),
-      signature: champion.manifest.signature,
-    },
+  const { spec, manifest } = measurement;
+  const files = {
     train: await ports.blobs.file(manifest.splits.train.blob),
     validation: await ports.blobs.file(manifest.splits.validation.blob),
     holdout: await ports.blobs.file(manifest.splits.holdout.blob),
     memoryMb: Math.floor(limits.memoryMb * DUCKDB_SHARE),
   };
-  return withAttemptFolder(ports.workFolder ?? tmpdir(), 'evaluation', (folder) =>
-    runMeasurement(ports, scope, folder, job, limits),
-  );
+  return withAttemptFolder(ports.workFolder ?? tmpdir(), 'evaluation', async (folder) => {
+    const scorers = await prepareScorers(ports, scope, measurement, { ...files, folder });
+    return runMeasurement(ports, scope, folder, { spec, ...scorers, ...files }, limits);
+  });
+}
+
+/** A graph is for the child to run; a server is asked here, and the child is given its scores. */
+async function prepareScorers(
+  { blobs, endpoints = NO_BINDINGS }: EvaluationPorts,
+  scope: ActivityScope,
+  { spec, signature, training, champion }: Measurement,
+  place: Readonly<Record<ScoredSplitName | 'folder', string>> & { readonly memoryMb: number },
+): Promise<Pick<EvaluationJob, 'candidate' | 'champion'>> {
+  const scorerOf = async (
+    name: string,
+    model: Pick<TrainResult, 'kind' | 'onnx'>,
+    abi: Signature,
+    splits: readonly ScoredSplitName[],
+  ): Promise<ScorerJob> => {
+    if (model.kind !== 'endpoint') return { onnx: await blobs.file(model.onnx), signature: abi };
+    const descriptor = await blobs.get(model.onnx);
+    const scores: Partial<Record<ScoredSplitName, string>> = {};
+    for (const split of splits) {
+      const input = { ...place, bindings: endpoints, scope, spec, split: place[split] };
+      scores[split] = await scoreEndpoint(input, { name: `${name}-${split}`, descriptor, signature: abi });
+    }
+    return { scores, signature: abi };
+  };
+  // The map from scores to probabilities is fitted on the candidate's validation rows.
+  const splits = spec.task === 'binary' ? SCORED : ONLY_HOLDOUT;
+  return {
+    candidate: await scorerOf('candidate', training, signature, splits),
+    champion: champion && (await scorerOf('champion', champion.manifest, champion.manifest.signature, ONLY_HOLDOUT)),
+  };
 }
 
 async function runMeasurement(

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { quoteName, quoteText, withDuckDb } from '../../infra/data/duckdb';
 import type { DuckDb } from '../../infra/data/duckdb';
 import { readSnapshot } from '../../infra/data/snapshot';
@@ -9,7 +10,7 @@ import { tableOfSnapshot } from '../../infra/onnx/snapshot-table';
 import { answerJob, reportProgress } from '../../infra/process/job-child';
 import { SlipwayError } from '../../workflows/domain/errors';
 import type { SampleRows } from '../../workflows/domain/release';
-import type { Evaluation, EvaluationJob, EvaluationReport, ScorerJob } from './job';
+import type { Evaluation, EvaluationJob, EvaluationReport, ScoredSplitName, ScorerJob } from './job';
 import { measureCalibration } from './measure-calibration';
 import { measureScorers } from './measure-scorers';
 
@@ -27,9 +28,12 @@ async function evaluate(job: EvaluationJob, folder: string): Promise<Evaluation>
   }));
   if (holdout.rows === 0) throw new SlipwayError('DATA_EMPTY_SPLIT', 'the holdout has no rows');
   reportProgress({ stage: 'scoring' });
-  const candidate = await score(job.candidate, holdout);
-  const champion = job.champion && (await score(job.champion, holdout));
-  const validated = validation && { labels: validation.labels, scores: await score(job.candidate, validation) };
+  const candidate = await score(job.candidate, 'holdout', holdout);
+  const champion = job.champion && (await score(job.champion, 'holdout', holdout));
+  const validated = validation && {
+    labels: validation.labels,
+    scores: await score(job.candidate, 'validation', validation),
+  };
   reportProgress({ stage: 'measuring' });
   const measured = measureScorers(job.spec, {
     labels: holdout.labels,
@@ -43,7 +47,7 @@ async function evaluate(job: EvaluationJob, folder: string): Promise<Evaluation>
     rows: holdout.rows,
     ...measured,
     ...(validated ? { calibration: measureCalibration(job.spec, validated, { ...holdout, candidate }) } : {}),
-    samples: await sampleRows(job.candidate, holdout),
+    samples: await sampleRows(job.candidate, holdout, candidate),
   };
 }
 
@@ -59,18 +63,25 @@ function mean(values: Float64Array): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-async function score(scorer: ScorerJob, rows: SnapshotTable): Promise<Float32Array> {
+async function score(scorer: ScorerJob, split: ScoredSplitName, rows: SnapshotTable): Promise<Float32Array> {
+  if ('scores' in scorer) return floatsOf(await readFile(scorer.scores[split]!));
   return scoreTable(await openSession(scorer.onnx), scorer.signature, tableOfSnapshot(rows, scorer.signature.inputs));
 }
 
+function floatsOf(bytes: Buffer): Float32Array {
+  return new Float32Array(new Uint8Array(bytes).buffer);
+}
+
 /** Rows spread evenly over the holdout, with what the candidate answers to each; only finite answers can be tested against. */
-async function sampleRows(scorer: ScorerJob, holdout: SnapshotTable): Promise<SampleRows> {
+async function sampleRows(scorer: ScorerJob, holdout: SnapshotTable, scores: Float32Array): Promise<SampleRows> {
   const table = tableOfSnapshot(holdout, scorer.signature.inputs);
   const count = Math.min(SAMPLE_ROWS, holdout.rows);
-  const rows = Array.from({ length: count }, (_, index) =>
-    rowOfTable(table, Math.floor((index * holdout.rows) / count)),
-  );
-  const outputs = [...(await scoreRows(await openSession(scorer.onnx), scorer.signature, rows))];
+  const picked = Array.from({ length: count }, (_, index) => Math.floor((index * holdout.rows) / count));
+  const rows = picked.map((row) => rowOfTable(table, row));
+  const outputs =
+    'scores' in scorer
+      ? picked.map((row) => scores[row]!)
+      : [...(await scoreRows(await openSession(scorer.onnx), scorer.signature, rows))];
   const finite = rows
     .map((row, index) => ({ row, output: outputs[index]! }))
     .filter(({ output }) => Number.isFinite(output));

@@ -14,10 +14,12 @@ export interface EvaluationJob {
   readonly memoryMb: number;
 }
 
-export interface ScorerJob {
-  readonly onnx: string;
-  readonly signature: Signature;
-}
+export type ScoredSplitName = 'validation' | 'holdout';
+
+/** A graph to run, or files of the scores that a server gave the splits that it is asked about: FP32, in the rows' order. */
+export type ScorerJob = { readonly signature: Signature } & (
+  { readonly onnx: string } | { readonly scores: Readonly<Partial<Record<ScoredSplitName, string>>> }
+);
 
 export type EvaluationReport =
   | { readonly ok: true; readonly evaluation: Evaluation }

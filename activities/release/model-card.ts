@@ -19,6 +19,7 @@ export function writeModelCard(input: ModelCardInput): string {
     [`# ${spec.model}`, spec.description || 'No description was given.', `Owner: ${spec.owner || 'not named'}.`],
     ['## Purpose', purposeOf(spec)],
     ['## Data', ...dataLines(input)],
+    ...(register.training.kind === 'endpoint' ? [['## Served by', ...endpointLines(register)]] : []),
     ['## Metrics on the holdout', metricsTable(register.evaluation.metrics)],
     ...(input.calibration ? [['## Calibration', ...calibrationLines(input, input.calibration)]] : []),
     ['## Gates', gatesTable(register)],
@@ -46,6 +47,14 @@ function dataLines({ register, snapshot }: ModelCardInput): string[] {
   return [
     `Rows known before ${register.request.asOf}; ${register.ingest.rows.quarantined} rows were quarantined.`,
     table(['split', 'rows', 'from', 'to'], rows),
+  ];
+}
+
+/** Approvers must not take a name for bytes. */
+function endpointLines({ training }: RegisterInput): string[] {
+  return [
+    `This release is an ${cell(training.trainer)}. Slipway does not hold the model's bytes: it holds the server to the answers that were measured here.`,
+    `Its descriptor is ${training.onnx}.`,
   ];
 }
 

@@ -51,6 +51,7 @@ async function register(ports: ReleasePorts, input: RegisterInput): Promise<Rele
     workspace: policy.workspace,
     model: input.request.model,
     run: input.request.run,
+    ...(input.training.kind ? { kind: input.training.kind } : {}),
     onnx: input.training.onnx,
     onnxBytes: onnx.length,
     signature,

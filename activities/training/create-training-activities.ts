@@ -5,6 +5,7 @@ import type { RunRequest, SnapshotManifest, TrainResult } from '../../workflows/
 import { signatureOf } from '../../workflows/domain/signature';
 import type { ModelSpec, TrainingSpec } from '../../workflows/domain/spec';
 import type { LifecycleComputeActivities, TrainingActivities } from '../../workflows/lifecycle.activities';
+import { type Bindings, NO_BINDINGS } from '../../infra/endpoints/bindings';
 import { DEFAULT_MODEL_LIMITS, checkSignature, inspectModel } from '../../infra/onnx/inspect-model';
 import type { ModelLimits } from '../../infra/onnx/inspect-model';
 import { machineClass } from '../../infra/onnx/machine-class';
@@ -13,6 +14,7 @@ import { withAttemptFolder } from '../../infra/process/attempt-folder';
 import { type ActivityScope, withHeartbeat } from '../../infra/process/activity-scope';
 import { findStepResult, keepStepResult, stepCacheKey } from '../../infra/runs/step-results';
 import { createCheckpointStore } from './checkpoints';
+import { openEndpoint } from './open-endpoint';
 import { runTrainer } from './run-trainer';
 
 export interface TrainingPorts {
@@ -21,6 +23,8 @@ export interface TrainingPorts {
   /** Folder for work in progress; each attempt has its own below it, removed after. Default: the system's temporary folder. */
   readonly workFolder?: string;
   readonly modelLimits?: ModelLimits;
+  /** Where external endpoints are; none is bound where it is left out. */
+  readonly endpoints?: Bindings;
 }
 
 /** Raised when the built-in trainer would give other models for the same input: cached results must not be taken for new ones. */
@@ -103,9 +107,14 @@ function trainerName({ trainer }: TrainingSpec): string {
 /** A model that was trained elsewhere. Its inputs must be features of the spec, since the holdout is read by the spec. */
 async function openImported(ports: TrainingPorts, request: RunRequest, scope: ActivityScope): Promise<TrainResult> {
   if (!request.imported) throw new SlipwayError('INTERNAL', `run ${request.run} imports no model`);
-  const { onnx, signature: digest } = request.imported;
+  const { onnx, signature: digest, kind } = request.imported;
   const signature = await ports.blobs.getJson<Signature>(digest);
-  checkFeatures(signature, await ports.blobs.getJson<ModelSpec>(request.spec));
+  const spec = await ports.blobs.getJson<ModelSpec>(request.spec);
+  checkFeatures(signature, spec);
+  if (kind === 'endpoint') {
+    const trainer = await openEndpoint(ports.endpoints ?? NO_BINDINGS, await ports.blobs.get(onnx), signature, spec);
+    return { kind, onnx, signature: digest, machineClass: 'external', trainer, epochs: 0, resumedFromEpoch: 0 };
+  }
   const path = await ports.blobs.file(onnx);
   const inspection = await inspectModel(path, ports.modelLimits ?? DEFAULT_MODEL_LIMITS, scope.signal);
   checkSignature(inspection, signature);

@@ -3,9 +3,11 @@ import { existsSync, statSync } from 'node:fs';
 import { mkdir, readdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SlipwayConfig } from '../../infra/config/config';
+import { followBindings } from '../../infra/endpoints/bindings';
 import { openStore } from '../../infra/object-store/open-store';
 import { loadKey } from '../../infra/signing/keys';
 import { loadTrust } from '../../infra/signing/trust';
+import { silentLogger } from '../../infra/telemetry/log';
 import type * as Temporal from '../../infra/temporal/connection';
 import { registeredSearchAttributes } from '../../infra/temporal/search-attributes';
 import { findPortHolder, identify, isAlive } from '../../infra/workspace/process-table';
@@ -47,6 +49,7 @@ export async function runChecks(config: SlipwayConfig, options: DoctorOptions): 
     ['store', () => checkStore(config)],
     ['trust', () => checkTrust(config)],
     ['keys', () => checkKeys(config)],
+    ...(config.endpointsFile ? [['endpoints', () => checkEndpoints(config.endpointsFile!)] as const] : []),
   ];
   const checks: Check[] = [];
   for (const [name, body] of bodies) checks.push({ name, ...(await guarded(body)) });
@@ -182,6 +185,13 @@ async function checkTrust(config: SlipwayConfig): Promise<Omit<Check, 'name'>> {
   return ok(
     `${counted(policy.keys.length, 'key')}, at least ${counted(policy.minApprovals, 'approval')}, ${policy.production ? 'production' : 'not for production'}`,
   );
+}
+
+/** What it binds can be read; whether a server answers is for `slipway endpoint check` to say. */
+async function checkEndpoints(file: string): Promise<Omit<Check, 'name'>> {
+  const bindings = followBindings(file, { logger: silentLogger });
+  const bound = bindings.names().map((name) => `${name} at ${bindings.find(name).origin}`);
+  return ok(`${file}: ${bound.length === 0 ? 'binds none' : bound.join(', ')}`);
 }
 
 async function checkKeys(config: SlipwayConfig): Promise<Omit<Check, 'name'>> {

@@ -7,6 +7,7 @@ import { addAudit } from './commands/audit';
 import { addDeployment, addRollback } from './commands/deployment';
 import { addDoctor } from './commands/doctor';
 import { addDown } from './commands/down';
+import { addEndpoint } from './commands/endpoint';
 import { addGateway } from './commands/gateway';
 import { addHistory } from './commands/history';
 import { addInit } from './commands/init';
@@ -26,7 +27,7 @@ import { addWatch } from './commands/watch';
 /** In the order of help: first day, runs, decisions, what serves, what happened, the rest. */
 const COMMANDS = [
   ...[addInit, addUp, addDown, addGateway, addDoctor, addTry],
-  ...[addRun, addStatus, addWatch, addApprove, addReject, addRelease],
+  ...[addRun, addStatus, addWatch, addApprove, addReject, addRelease, addEndpoint],
   ...[addRollback, addDeployment, addPredict, addLabels, addMonitor],
   ...[addHistory, addAudit, addLogs, addSpec, addKeys],
 ];

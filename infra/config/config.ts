@@ -42,6 +42,8 @@ export interface SlipwayConfig {
     /** YAML file of callers, tokens, TLS and prices (docs/gateway.md). Absent: everybody is let in, without TLS. */
     readonly file?: string;
   };
+  /** YAML file that binds the names of external endpoints to origins (docs/endpoints.md). Absent: none is bound. */
+  readonly endpointsFile?: string;
   /** Largest size of the folder of local blob copies that workers and commands of this machine share. */
   readonly blobCacheBytes: number;
   /** Divides every activity time-out; chaos tests set it, so that a killed worker is noticed at once. */
@@ -84,6 +86,7 @@ const environment = z.object({
   SLIPWAY_GATEWAY_TIMEOUT_MS: z.coerce.number().int().min(1).max(600_000).default(30_000),
   SLIPWAY_GATEWAY_MAX_WAIT_MS: z.coerce.number().int().min(1).max(600_000).default(250),
   SLIPWAY_GATEWAY_FILE: z.string().min(1).optional(),
+  SLIPWAY_ENDPOINTS_FILE: z.string().min(1).optional(),
   SLIPWAY_GATEWAY_PROCESSES: z.coerce.number().int().min(1).max(64).default(1),
   SLIPWAY_BLOB_CACHE_GIB: z.coerce.number().positive().default(20),
   SLIPWAY_TIMEOUT_DIVISOR: z.coerce.number().positive().default(1),
@@ -130,6 +133,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       processes: values.SLIPWAY_GATEWAY_PROCESSES,
       ...(values.SLIPWAY_GATEWAY_FILE ? { file: resolve(values.SLIPWAY_GATEWAY_FILE) } : {}),
     },
+    ...(values.SLIPWAY_ENDPOINTS_FILE ? { endpointsFile: resolve(values.SLIPWAY_ENDPOINTS_FILE) } : {}),
     blobCacheBytes: Math.round(values.SLIPWAY_BLOB_CACHE_GIB * 2 ** 30),
     timeoutDivisor: values.SLIPWAY_TIMEOUT_DIVISOR,
     metricsAddress: values.SLIPWAY_METRICS_ADDRESS ?? null,

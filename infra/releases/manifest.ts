@@ -19,6 +19,7 @@ const manifestSchema = z.looseObject({
   model: z.string(),
   version: z.number().int().min(1),
   run: z.string(),
+  kind: z.literal('endpoint').optional(),
   onnx: digest,
   evidence: digest,
   spec: digest,
@@ -62,7 +63,7 @@ export async function listVersions(store: ObjectStore, model: ModelName): Promis
 export function signedFiles(manifest: ReleaseManifest, digestOfManifest: Digest): SignedFile[] {
   return [
     { name: 'manifest.json', digest: digestOfManifest },
-    { name: 'model.onnx', digest: manifest.onnx },
+    { name: manifest.kind === 'endpoint' ? 'endpoint.json' : 'model.onnx', digest: manifest.onnx },
     { name: 'model-card.md', digest: manifest.modelCard },
     { name: 'evidence.json', digest: manifest.evidence },
     { name: 'samples.json', digest: manifest.samples },

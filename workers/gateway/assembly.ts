@@ -1,13 +1,17 @@
 import { join } from 'node:path';
+import { NO_BINDINGS } from '../../infra/endpoints/bindings';
 import { createMetrics } from '../../infra/telemetry/metrics';
 import type { Logger } from '../../infra/telemetry/log';
 import { keys } from '../../workflows/domain/keys';
+import type { ReleaseRef } from '../../workflows/domain/release';
 import { BLOB_FOLDER_BYTES, BlobFolder, KEEP_BLOBS_FOR_MS } from './routes/blob-folder';
 import { breakerEvent } from './routes/breaker-event';
 import { ArmPermits } from './edge/arm-permits';
 import { assembleEdge } from './edge/assemble-edge';
 import type { Certificates } from './edge/certificates';
 import { FailureLog } from './edge/failure-log';
+import { EndpointMetrics } from './endpoints/endpoint-metrics';
+import { OpenEndpoints, type OpenEndpointsOptions } from './endpoints/open-endpoints';
 import { Executor } from './execution/executor';
 import { Explainer } from './explain/explainer';
 import type { GatewayOptions } from './gateway-options';
@@ -22,10 +26,10 @@ import { Observations } from './records/observations';
 import { Outbox } from './records/outbox';
 import { PredictionLog } from './records/prediction-log';
 import { DEFAULT_LIMITS } from './inference/protocol';
-import { ReleaseCache } from './routes/release-cache';
+import { ReleaseCache, type ReleaseCacheOptions } from './routes/release-cache';
 import { RouteCache } from './routes/route-cache';
 import { RouteFollower } from './routes/route-follower';
-import type { ServedModel } from './routes/served-model';
+import type { EndpointStatus, ServedModel } from './routes/served-model';
 import { GatewayServer } from './http/server';
 
 const MAX_QUEUED_ROWS = 16_384;
@@ -57,6 +61,7 @@ export interface Parts extends Records, Door {
   readonly put: Put;
   readonly problem: Report;
   readonly executor: Executor;
+  readonly endpoints: OpenEndpoints;
   readonly explainer: Explainer;
   readonly inspections: Inspections;
   readonly releases: ReleaseCache;
@@ -94,30 +99,18 @@ export function assemble(options: GatewayOptions): Parts {
     onThreadLost: (reason) => problem('thread-lost')(new Error(reason)),
   });
   const inspections = assembleInspections(options, problem);
-  const releases = assembleReleases(options, executor, inspections, nowMs);
+  const endpoints = assembleEndpoints(options, metrics, executor, {
+    onSettled: () => service.batchSettled(),
+    onChanged: (ref, status) => endpointChanged(ref, status, { follower, service, logger }),
+  });
+  const releases = assembleReleases(options, { executor, inspections, endpoints, nowMs });
   const follower = assembleFollower(options, { releases, metrics, records, problem, nowMs });
   const explainer = assembleExplainer(options, problem);
-  const service: InferenceService = assembleService(options, {
-    incarnation,
-    executor,
-    explainer,
-    metrics,
-    follower,
-    records,
-    nowMs,
-  });
+  const serving = { incarnation, executor, explainer, metrics, follower, records, nowMs };
+  const service: InferenceService = assembleService(options, serving);
   const door = assembleDoor(options, { service, executor, follower, metrics, problem, nowMs });
   return {
-    incarnation,
-    logger,
-    put,
-    problem,
-    executor,
-    explainer,
-    inspections,
-    releases,
-    follower,
-    service,
+    ...{ incarnation, logger, put, problem, executor, endpoints, explainer, inspections, releases, follower, service },
     ...door,
     ...records,
   };
@@ -155,24 +148,36 @@ function assembleInspections({ config, modelLimits }: GatewayOptions, problem: R
   });
 }
 
+function assembleEndpoints(
+  { config, endpoints = NO_BINDINGS }: GatewayOptions,
+  { registry }: GatewayMetrics,
+  { nowMs }: Executor,
+  events: Pick<OpenEndpointsOptions, 'onSettled' | 'onChanged'>,
+): OpenEndpoints {
+  const { maxWaitMs } = config.gateway;
+  return new OpenEndpoints({
+    bindings: endpoints,
+    metrics: new EndpointMetrics(registry),
+    maxWaitMs,
+    nowMs,
+    ...events,
+  });
+}
+
 function assembleReleases(
   { config, ports, limits = DEFAULT_LIMITS }: GatewayOptions,
-  executor: Executor,
-  inspections: Inspections,
-  nowMs: () => number,
+  parts: Pick<ReleaseCacheOptions, 'executor' | 'inspections' | 'endpoints'> & { readonly nowMs: () => number },
 ): ReleaseCache {
   const { registry, blobs, trust } = ports;
   const memoryBytes = modelMemoryLimit(config.gateway);
   return new ReleaseCache({
+    ...parts,
     registry,
     blobs,
     trust,
-    inspections,
-    executor,
     limits,
     memoryBytes,
     threads: config.gateway.threads + 1,
-    nowMs,
   });
 }
 
@@ -248,12 +253,13 @@ function assembleService(
     armPermits: new ArmPermits(() => ports.trust.policy),
     nowMs,
     commit: () => observations.commit(),
-    onBreakerTripped: (served) => {
-      metrics.countEvent('breaker-tripped');
+    onBreakerTripped: (served, changed) => {
+      metrics.countEvent(changed ? 'endpoint-changed' : 'breaker-tripped');
       follower.breakerTripped(served);
-      const event = breakerEvent(served, config.gateway.id, incarnation);
+      const event = breakerEvent(served, config.gateway.id, incarnation, changed);
       const { model, generation, requests, errors } = event;
-      logger.error({ model, generation, requests, errors }, 'breaker tripped: champion only');
+      const what = changed ? 'the endpoint changed' : 'breaker tripped';
+      logger.error({ model, generation, requests, errors }, `${what}: champion only`);
       outbox.write(keys.breakerEvent(model, generation, incarnation), Buffer.from(JSON.stringify(event)));
     },
   });
@@ -288,4 +294,19 @@ function assembleModels(service: InferenceService, follower: RouteFollower): Mod
 function statusOf(served: ServedModel, nowMs: number): ModelStatus {
   const { model, generation } = served.route;
   return { model, generation, isLeased: served.mayTry(nowMs), isTripped: served.breaker.isTripped };
+}
+
+/** The challenger is taken out as its breaker would; whether a champion goes on is for its descriptor to say. */
+function endpointChanged(
+  ref: ReleaseRef,
+  { problem }: EndpointStatus,
+  { follower, service, logger }: Pick<Parts, 'follower' | 'service' | 'logger'>,
+): void {
+  const { model, version } = ref;
+  logger.error({ err: problem, model, version }, 'an endpoint does not answer as it was approved');
+  for (const { served } of follower.all()) {
+    if (served.challenger?.ref.digest !== ref.digest || served.breaker.isTripped) continue;
+    served.breaker.trip();
+    service.options.onBreakerTripped(served, problem);
+  }
 }

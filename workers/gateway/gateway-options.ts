@@ -1,4 +1,5 @@
 import type { SlipwayConfig } from '../../infra/config/config';
+import type { Bindings } from '../../infra/endpoints/bindings';
 import type { BlobStore, ObjectStore } from '../../infra/object-store/port';
 import type { ReleaseRegistry } from '../../infra/releases/port';
 import type { ModelLimits } from '../../infra/onnx/inspect-model';
@@ -29,6 +30,8 @@ export interface GatewayOptions {
   readonly modelLimits?: ModelLimits;
   /** What the operator decided about callers, TLS and prices; nothing, where it is left out. */
   readonly edge?: Edge;
+  /** Where external endpoints are; none is bound where it is left out. */
+  readonly endpoints?: Bindings;
   /** Where this is one of several processes behind one port. */
   readonly fleet?: Pick<FleetMember, 'metrics' | 'publish'>;
   /** Monotonic clock of leases; tests move it. */

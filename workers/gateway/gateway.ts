@@ -87,6 +87,7 @@ async function close(parts: Parts, heartbeat: Heartbeat, grpc: Grpc | null): Pro
   parts.follower.stop();
   parts.inspections.close();
   await parts.service.settleBackground();
+  parts.endpoints.close();
   await parts.log.close();
   await parts.observations.close();
   parts.outbox.stop();

@@ -3,6 +3,7 @@ import type { GatewayHeartbeat, ServedState } from '../../workflows/domain/gatew
 import { keys } from '../../workflows/domain/keys';
 import type { ModelName } from '../../workflows/domain/names';
 import type { RouteFollower } from './routes/route-follower';
+import type { ServedModel } from './routes/served-model';
 
 export interface HeartbeatOptions {
   readonly id: string;
@@ -59,7 +60,7 @@ export class Heartbeat {
         champion: served.champion.ref,
         challenger: served.challenger?.ref ?? null,
         challengerAllowed: served.mayTry(nowMs()),
-        problem,
+        problem: problem ?? problemOf(served),
       };
     }
     return {
@@ -75,4 +76,10 @@ export class Heartbeat {
       audit,
     };
   }
+}
+
+/** Of the servers behind its releases. */
+function problemOf({ releases }: ServedModel): ServedState['problem'] {
+  const problem = releases.find(({ endpoint }) => endpoint?.problem)?.endpoint?.problem;
+  return problem ? { code: problem.code, message: problem.message } : null;
 }

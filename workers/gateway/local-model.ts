@@ -10,6 +10,7 @@ import type { Route } from '../../workflows/domain/route';
 import { DEFAULT_SERVING } from '../../workflows/domain/serving';
 import { Breaker } from './routes/breaker';
 import { Executor } from './execution/executor';
+import { ExecutorScorer } from './execution/scorer';
 import { newIncarnation } from './identity';
 import { InferenceService } from './inference/inference';
 import { InputPlan } from './inference/input-plan';
@@ -122,10 +123,10 @@ async function openFile(
   model: ModelName,
 ): Promise<LoadedRelease> {
   const digest = digestOf(await readFile(path));
-  const session = await executor.load(path, signature);
+  const scorer = new ExecutorScorer(executor, await executor.load(path, signature));
   // Only these of a manifest are read on the way from request to answer.
   const manifest = { signature, model, version: 1, onnx: digest, serving: DEFAULT_SERVING } as ReleaseManifest;
-  return { ref: { model, version: 1, digest }, manifest, plan: new InputPlan(signature, DEFAULT_LIMITS), session };
+  return { ref: { model, version: 1, digest }, manifest, plan: new InputPlan(signature, DEFAULT_LIMITS), scorer };
 }
 
 function localRoute({ ref }: LoadedRelease): Route {

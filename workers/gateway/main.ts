@@ -2,6 +2,7 @@ import cluster from 'node:cluster';
 import { join } from 'node:path';
 import { createAuditLog } from '../../infra/audit/log';
 import type { SlipwayConfig } from '../../infra/config/config';
+import { followBindings } from '../../infra/endpoints/bindings';
 import { createBlobStore } from '../../infra/object-store/blobs';
 import { openStore } from '../../infra/object-store/open-store';
 import { createReleaseRegistry } from '../../infra/releases/registry';
@@ -42,6 +43,7 @@ async function runGateway(config: SlipwayConfig, logger: Logger, fleet?: FleetMe
   const options = {
     ...{ config, logger, ports: openPorts(config, logger) },
     ...(file ? { edge: followEdge(file, { logger }) } : {}),
+    endpoints: followBindings(config.endpointsFile, { logger }),
   };
   const gateway = await startGateway(fleet ? { ...options, fleet } : options);
   const signal = await Promise.race([untilAskedToEnd(), untilAlone()]);

@@ -46,7 +46,7 @@ export function modelMetadata(served: ServedModel, release: LoadedRelease = serv
   return {
     name: route.model,
     versions: [champion, ...(challenger ? [challenger] : [])].map((release) => String(release.ref.version)),
-    platform: 'onnx_onnxruntime',
+    platform: release.endpoint ? 'external_endpoint' : 'onnx_onnxruntime',
     inputs: signature.inputs.map(inputMetadata),
     outputs: [
       { name: signature.output.name, datatype: signature.output.datatype, shape: [-1, 1] },
@@ -99,5 +99,7 @@ function explanationMetadata({ serving, signature }: ReleaseManifest): TensorMet
 
 /** One row of the repository index. */
 export function indexRow(served: ServedModel): IndexRow {
-  return { name: served.route.model, version: String(served.champion.ref.version), state: 'READY', reason: '' };
+  const refusal = served.champion.endpoint?.refusal;
+  const [state, reason] = refusal ? ['UNAVAILABLE', `${refusal.code}: ${refusal.message}`] : ['READY', ''];
+  return { name: served.route.model, version: String(served.champion.ref.version), state, reason };
 }

@@ -22,6 +22,12 @@ export function findRelease(served: ServedModel, version: string | null): Loaded
   throw new SlipwayError('MODEL_UNKNOWN', `version ${quote(version)} of ${served.route.model} is not served`);
 }
 
+/** Throws why the server behind a release gives no scores now. */
+export function checkAnswers({ endpoint }: LoadedRelease): void {
+  const refusal = endpoint?.refusal;
+  if (refusal) throw refusal;
+}
+
 /**
  * What serves a request for one version: the champion alone. A version on trial is refused, since only the route decides who
  * reaches it (invariant I2). Throws REQUEST_INVALID and MODEL_UNKNOWN.

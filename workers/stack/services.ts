@@ -22,6 +22,7 @@ export function stackEnvironment(config: SlipwayConfig, env: Environment, ports:
     'SLIPWAY_TRUST',
     'SLIPWAY_KEYS',
     'SLIPWAY_GATEWAY_HOST',
+    'SLIPWAY_ENDPOINTS_FILE',
   ];
   const kept = passed.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]] as const]));
   return {

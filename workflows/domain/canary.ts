@@ -63,11 +63,14 @@ export function judgeCanary(
 }
 
 function breakerVerdict(event: BreakerEvent, gateways: number): Verdict {
+  const isChanged = event.kind === 'changed';
   return {
     check: 'breaker',
     outcome: 'fail',
-    statistic: { name: 'errors of the challenger', value: event.errors },
-    bound: { name: 'trips', value: 1 },
+    statistic: isChanged
+      ? { name: 'gateways that found the endpoint changed', value: gateways }
+      : { name: 'errors of the challenger', value: event.errors },
+    bound: isChanged ? { name: 'allowed', value: 0 } : { name: 'trips', value: 1 },
     counts: { requests: event.requests, errors: event.errors, trips: gateways },
     detail: `gateway ${event.gateway} took the challenger out: ${event.reason}`,
     resolves: '',

@@ -70,7 +70,7 @@ export interface PairedWindowRow extends PairedCounts {
   readonly startMs: number;
 }
 
-/** A gateway's local breaker took the challenger out. */
+/** A gateway took the challenger out: its breaker tripped, or its endpoint no longer answers as it was approved. */
 export interface BreakerEvent {
   readonly schema: 'slipway.breaker/1';
   readonly model: ModelName;
@@ -81,4 +81,6 @@ export interface BreakerEvent {
   readonly requests: number;
   readonly errors: number;
   readonly reason: string;
+  /** Absent: errors. `changed`: the answers of its endpoint to the release's samples. */
+  readonly kind?: 'changed';
 }

@@ -62,6 +62,8 @@ export interface ReleaseManifest {
   readonly model: ModelName;
   readonly version: number;
   readonly run: string;
+  /** Absent: an ONNX graph. `endpoint`: a server that exists; then `onnx` is the digest of its descriptor, which says how it is asked. */
+  readonly kind?: 'endpoint';
   readonly onnx: Digest;
   readonly onnxBytes: number;
   readonly signature: Signature;

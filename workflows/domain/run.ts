@@ -26,6 +26,8 @@ export type Step = (typeof STEPS)[number];
 
 /** A model that was trained elsewhere enters at the gates. */
 export interface ImportedModel {
+  /** Absent: an ONNX graph. `endpoint`: the blob is the descriptor of a server that exists. */
+  readonly kind?: 'endpoint';
   /** Blob of the model. */
   readonly onnx: Digest;
   /** Blob of a `Signature`. */
@@ -109,6 +111,8 @@ export interface IngestResult {
 }
 
 export interface TrainResult {
+  /** As in `ImportedModel`. */
+  readonly kind?: 'endpoint';
   readonly onnx: Digest;
   /** Blob of a `Signature`. */
   readonly signature: Digest;

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { SlipwayError } from '../../../workflows/domain/errors';
-import { prepareImport } from '../../imports';
+import { prepareEndpoint, prepareImport, type PreparedImport } from '../../imports';
 import { withExample } from '../examples';
 import { parseNames } from '../options';
 import { formatNumber, formatTable, shortDigest } from '../output';
@@ -11,6 +11,7 @@ import { addRunOptions, type RunOptions, startAndReport } from './run';
 import { readSpec } from './spec';
 
 interface ImportOptions extends RunOptions {
+  readonly endpoint?: string;
   readonly spec: string;
   readonly signature?: string;
   readonly features?: string;
@@ -20,8 +21,11 @@ interface ImportOptions extends RunOptions {
 export function addRelease(program: Command): void {
   const release = program.command('release').description('releases: signed, immutable model versions');
   const bring = addRunOptions(
-    release.command('import <onnx>').description('bring a model that was trained elsewhere: it enters at the gates'),
+    release
+      .command('import [onnx]')
+      .description('bring a model that was trained elsewhere, or a server that exists: it enters at the gates'),
   )
+    .option('--endpoint <file>', 'endpoint.yaml of a server that exists, in place of a model file')
     .requiredOption('--spec <file>', 'model.yaml: its features, label, gates, approvals and rollout apply')
     .option(
       '--holdout <path>',
@@ -34,6 +38,7 @@ export function addRelease(program: Command): void {
     bring,
     'slipway release import model.onnx --spec model.yaml --wait',
     'slipway release import lightgbm.onnx --spec model.yaml --holdout march.parquet --features age,income,visits',
+    'slipway release import --endpoint endpoint.yaml --spec model.yaml --holdout march.parquet --wait',
   );
   withExample(
     release.command('list <model>').description('releases of a model, oldest first').action(action(list)),
@@ -45,12 +50,8 @@ export function addRelease(program: Command): void {
   );
 }
 
-async function importRelease(session: Session, onnx: string, options: ImportOptions): Promise<void> {
-  const signature = options.signature === undefined ? {} : { signature: await readJson(options.signature) };
-  const prepared = await prepareImport(onnx, await readSpec(options.spec), {
-    ...signature,
-    features: parseNames(options.features),
-  });
+async function importRelease(session: Session, onnx: string | undefined, options: ImportOptions): Promise<void> {
+  const prepared = await prepare(onnx, options);
   prepared.changes.forEach((change) => session.output.note(change));
   const client = await session.client();
   const imported = await client.importModel({
@@ -63,6 +64,19 @@ async function importRelease(session: Session, onnx: string, options: ImportOpti
     { ...options, cause: options.cause === 'manual' ? 'import' : options.cause },
     { imported },
   );
+}
+
+/** Throws USAGE where it is not one of the two, a model file or a server. */
+async function prepare(onnx: string | undefined, options: ImportOptions): Promise<PreparedImport> {
+  const { endpoint } = options;
+  const features = parseNames(options.features);
+  if ((onnx === undefined) === (endpoint === undefined) || (endpoint !== undefined && features !== null))
+    throw new SlipwayError('USAGE', 'name a model file, or a server by --endpoint (which takes no --features)');
+  const signature = options.signature === undefined ? {} : { signature: await readJson(options.signature) };
+  const spec = await readSpec(options.spec);
+  return endpoint === undefined
+    ? prepareImport(onnx!, spec, { ...signature, features })
+    : prepareEndpoint(endpoint, spec, signature);
 }
 
 async function readJson(file: string): Promise<unknown> {

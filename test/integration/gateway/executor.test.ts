@@ -39,7 +39,8 @@ function ask(session: number, values: readonly number[], level = NORMAL): Promis
       rows: values.length,
       deadlineMs: Infinity,
       isGone: false,
-      settle: (error, scores, offset) => resolve(error ?? [...scores.slice(offset, offset + values.length)]),
+      settle: (error, scores, offset) =>
+        resolve(error === null ? [...scores.slice(offset, offset + values.length)] : String(error)),
       drop: (reason) => resolve(reason),
     };
     if (level === BACKGROUND) executor.submitBackground(session, item);

@@ -25,7 +25,7 @@ import { DEFAULT_SERVING, type ServingSpec } from '../../../workflows/domain/ser
 export const MODEL = 'flights/late-arrival';
 const NOTHING: Digest = `sha256:${'0'.repeat(64)}`;
 
-interface ReleasedModel extends Pick<ReleaseManifest, 'signature' | 'calibration'> {
+interface ReleasedModel extends Pick<ReleaseManifest, 'kind' | 'signature' | 'calibration'> {
   readonly onnx: Uint8Array;
   readonly serving?: Partial<ServingSpec>;
 }
@@ -55,6 +55,7 @@ export class GatewayFixture {
         workspace: 'dev',
         model: name,
         run,
+        ...(model.kind ? { kind: model.kind } : {}),
         onnx: await blobs.put(model.onnx),
         onnxBytes: model.onnx.length,
         signature: model.signature,
@@ -145,7 +146,7 @@ export class GatewayFixture {
 
   options(
     changes: { threads?: number; pollMs?: number; grpcPort?: number; store?: ObjectStore; trust?: Trust } & Partial<
-      Pick<GatewayOptions, 'nowMs' | 'limits' | 'modelLimits' | 'logger' | 'edge'>
+      Pick<GatewayOptions, 'nowMs' | 'limits' | 'modelLimits' | 'logger' | 'edge' | 'endpoints'>
     > = {},
   ): GatewayOptions {
     const {

@@ -108,6 +108,19 @@ describe('registration of a release', () => {
       expect(card).toContain(text);
   });
 
+  it('signs the descriptor of a server under its own name', async () => {
+    const workspace = testWorkspace();
+    const registration = await sampleRegistration(workspace, await sampleRequest(workspace));
+    const training = { ...registration.training, kind: 'endpoint' as const, trainer: 'external endpoint risk (v2)' };
+    const ref = await createReleaseActivities(workspace).registerRelease({ ...registration, training });
+    const manifest = await workspace.registry.manifest(ref);
+    expect(manifest.kind).toBe('endpoint');
+    const names = signedFiles(manifest, ref.digest).map(({ name }) => name);
+    expect([names.includes('endpoint.json'), names.includes('model.onnx')]).toEqual([true, false]);
+    const card = Buffer.from(await workspace.blobs.get(manifest.modelCard)).toString();
+    expect(card).toContain("Slipway does not hold the model's bytes");
+  });
+
   it('refuses a run whose gates did not pass, or whose evidence is about another model file', async () => {
     const workspace = testWorkspace();
     const registration = await sampleRegistration(workspace, await sampleRequest(workspace));

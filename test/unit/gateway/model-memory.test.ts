@@ -56,6 +56,7 @@ function cacheOf(memoryMb: number, threads = 1): ReleaseCache {
     trust: { policy: {} as never },
     inspections: { check: async (path: string) => ({ memoryBytes: Number(path.slice(1)) * 10 * MIB }) },
     executor: executor as never,
+    endpoints: { open: () => Promise.reject(new Error('no endpoint here')) },
     limits: DEFAULT_LIMITS,
     memoryBytes: memoryMb * MIB,
     threads,

@@ -92,7 +92,10 @@ describe('watch of a canary step', () => {
     ]);
   });
 
-  it('returns for a breaker of any gateway', async () => {
+  it.each([
+    [{}, 'errors of the challenger', 9],
+    [{ kind: 'changed' }, 'gateways that found the endpoint changed', 1],
+  ])('returns for a breaker of any gateway, with its own words: %j', async (kind, name, value) => {
     const { watch, observe, store } = await setUp();
     await observe({});
     const event = {
@@ -105,10 +108,15 @@ describe('watch of a canary step', () => {
       requests: 9,
       errors: 9,
       reason: 'r',
+      ...kind,
     };
     await store.create(keys.breakerEvent(model, 2, 'one'), canonicalBytes(event));
     const report = await watch('watchCanary', {});
-    expect([report.reason, report.verdicts[report.verdicts.length - 1]!.check]).toEqual(['breaker', 'breaker']);
+    expect(report.reason).toBe('breaker');
+    expect(report.verdicts.at(-1)).toMatchObject({
+      ...{ check: 'breaker', outcome: 'fail', statistic: { name, value } },
+      detail: 'gateway g took the challenger out: r',
+    });
   });
 
   it('is inconclusive at the wall-clock bound when nobody sent anything', async () => {

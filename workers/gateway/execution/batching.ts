@@ -1,3 +1,4 @@
+import { SlipwayError } from '../../../workflows/domain/errors';
 import { DEFAULT_SERVING } from '../../../workflows/domain/serving';
 import type { Column } from '../inference/conversion';
 
@@ -9,6 +10,13 @@ export const BASE_BATCH_ROWS = 64;
 /** Why an item gets no scores without the model having failed: its deadline passed, or its caller left. */
 export type DropReason = 'deadline' | 'gone';
 
+/** Why an item has no scores: what a model said, or an error of the catalogue where more is known. */
+export type ItemFailure = string | SlipwayError;
+
+export function failureOf(error: ItemFailure): SlipwayError {
+  return typeof error === 'string' ? new SlipwayError('INFERENCE_FAILED', error) : error;
+}
+
 /** One request's rows on their way to one session. */
 export interface BatchItem {
   readonly columns: readonly Column[];
@@ -17,8 +25,14 @@ export interface BatchItem {
   readonly deadlineMs: number;
   /** Nobody waits for the scores any more. */
   readonly isGone: boolean;
+  /** Where this release fails in time, another one answers: it may not use up the caller's time. */
+  readonly hasFallback?: boolean;
+  /** Of rows that no caller waits for. */
+  readonly purpose?: 'pair' | 'shadow';
+  /** W3C trace context, as it came. */
+  readonly traceparent?: string | readonly string[] | undefined;
   /** `scores` is the whole batch's output; this item's begin at `offset`. Called once, with an error or with scores. */
-  settle(error: string | null, scores: Float32Array, offset: number): void;
+  settle(error: ItemFailure | null, scores: Float32Array, offset: number): void;
   /** Instead of `settle`. `begun`: the model was at work on it already. */
   drop(reason: DropReason, begun: boolean): void;
 }

@@ -5,7 +5,7 @@ import type { Signature } from '../../../workflows/domain/release';
 import type { BatchLimits, Level } from './batch-queue';
 import { BACKGROUND, BatchQueue, NO_WAITING, NORMAL, type URGENT } from './batch-queue';
 import type { Batch, BatchItem } from './batching';
-import { settleBatch, sweepRunning } from './batching';
+import { failureOf, settleBatch, sweepRunning } from './batching';
 import type { RunRequest, RunResult, SessionInputs } from './executor-messages';
 import type { InputCounts } from './packing';
 import { countInputs, packBatch } from './packing';
@@ -139,9 +139,9 @@ export class Executor {
   /** Scores rows outside any request: self-tests and warm-up, which are never too many. Rejects with INFERENCE_FAILED. */
   score(session: number, columns: BatchItem['columns'], rows: number): Promise<Float32Array> {
     return new Promise((resolve, reject) => {
-      const settle = (error: string | null, scores: Float32Array, offset: number): void => {
+      const settle: BatchItem['settle'] = (error, scores, offset) => {
         if (error === null) resolve(scores.slice(offset, offset + rows));
-        else reject(new SlipwayError('INFERENCE_FAILED', error));
+        else reject(failureOf(error));
       };
       if (this.closed) return reject(new SlipwayError('OVERLOADED', 'the gateway ends'));
       const item = { columns, rows, deadlineMs: Infinity, isGone: false, settle, drop: () => undefined };

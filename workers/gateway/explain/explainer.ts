@@ -7,7 +7,7 @@ import { seededRandom } from '../../../workflows/domain/statistics/random';
 import type { Column } from '../inference/conversion';
 import type { Executor } from '../execution/executor';
 import type { OutputTensor } from '../inference/output-tensor';
-import { sampleColumns } from '../routes/release-cache';
+import { sampleColumns } from '../inference/sample-columns';
 import type { LoadedRelease } from '../routes/served-model';
 import {
   type AdditiveParts,
@@ -64,7 +64,7 @@ export class Explainer {
 
   constructor(private readonly options: ExplainerOptions) {}
 
-  /** Throws REQUEST_TOO_LARGE, OVERLOADED, and INFERENCE_FAILED where the release has no sample rows to compare with. */
+  /** Throws REQUEST_TOO_LARGE, OVERLOADED, and INFERENCE_FAILED where the release has no sample rows to compare with, or is an external endpoint. */
   async explain(request: Explained): Promise<readonly OutputTensor[]> {
     const rows = request.scores.length;
     if (rows > MAX_ROWS)
@@ -106,8 +106,10 @@ export class Explainer {
   }
 
   private async open(manifest: ReleaseManifest): Promise<Prepared> {
-    const { executor } = this;
     const { blobs } = this.options;
+    if (manifest.kind === 'endpoint')
+      throw new SlipwayError('INFERENCE_FAILED', 'answers of an external endpoint are not explained');
+    const { executor } = this;
     const { rows } = JSON.parse(await readFile(await blobs.file(manifest.samples), 'utf8')) as SampleRows;
     if (rows.length === 0)
       throw new SlipwayError('INFERENCE_FAILED', 'the release has no sample rows, so nothing to explain against');

@@ -17,6 +17,7 @@ const STATUS_OF = new Map<number, status>([
   [499, status.CANCELLED],
   [500, status.INTERNAL],
   [501, status.UNIMPLEMENTED],
+  [502, status.INTERNAL],
   [503, status.UNAVAILABLE],
   [504, status.DEADLINE_EXCEEDED],
 ]);

@@ -58,7 +58,9 @@ export function plain(answer: (request: Buffer, call: Call) => Buffer): Method {
 /** Not an error, whatever the answer: that is the question. */
 function isModelReady(models: Models, name: string, version: string): boolean {
   const served = models.served(name);
-  return served !== undefined && (version === '' || served.releases.some(({ ref }) => String(ref.version) === version));
+  const release =
+    version === '' ? served?.champion : served?.releases.find(({ ref }) => String(ref.version) === version);
+  return release !== undefined && !release.endpoint?.refusal;
 }
 
 function infer(models: Models, call: Call, done: Done): void {

@@ -10,7 +10,7 @@ import type { FixedTarget, Target } from './paths';
 import { parseJsonObject } from '../inference/protocol';
 import type { ServedModel } from '../routes/served-model';
 import type { HttpReply } from './http-reply';
-import { findModel, findRelease } from '../model-directory';
+import { checkAnswers, findModel, findRelease } from '../model-directory';
 import { openApiText } from './openapi';
 
 const READ: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
@@ -68,10 +68,10 @@ function answerTarget(parts: Models, caller: Caller, target: Target, reply: Http
       return sendJson(reply, modelMetadata(served, findRelease(served, target.version)));
     }
     case 'model-ready':
-      findRelease(findModel(parts, target.model), target.version);
+      checkAnswers(findRelease(findModel(parts, target.model), target.version));
       return sendJson(reply, { name: target.model, ready: true });
     case 'v1-model':
-      findModel(parts, target.model);
+      checkAnswers(findModel(parts, target.model).champion);
       return sendJson(reply, { name: target.model, ready: true });
     case 'infer':
     case 'predict':
@@ -125,7 +125,7 @@ function servedTo(parts: Models, caller: Caller): ServedModel[] {
 
 function indexRows(parts: Models, caller: Caller, onlyReady: boolean): object[] {
   const served = servedTo(parts, caller).map(indexRow);
-  if (onlyReady) return served;
+  if (onlyReady) return served.filter(({ state }) => state === 'READY');
   const waiting = (parts.waiting?.() ?? []).filter(({ model }) => covers(caller.models, model));
   return [
     ...served,

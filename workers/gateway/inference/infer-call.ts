@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../../../workflows/domain/errors';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import { NORMAL } from '../execution/batch-queue';
-import type { BatchItem, DropReason } from '../execution/batching';
+import { type BatchItem, type DropReason, failureOf, type ItemFailure } from '../execution/batching';
 import { toleratedRate } from '../routes/breaker';
 import { calibratedOutputs, checkCalibrated } from './calibrated-output';
 import type { Column } from './conversion';
@@ -87,18 +87,23 @@ export class InferCall implements BatchItem {
     this.finish();
   }
 
-  settle(error: string | null, scores: Float32Array, offset: number): void {
+  settle(error: ItemFailure | null, scores: Float32Array, offset: number): void {
     const problem =
       error ?? (areFinite(scores, offset, this.rows) ? null : 'the model gave a score that is not finite');
     if (problem === null) {
       this.scores = scores.slice(offset, offset + this.rows);
       if (this.cacheKey !== null) this.served.cacheOf(this.release)?.put(this.cacheKey, this.scores, this.startedMs);
       this.finish();
-    } else if (this.isOnChallenger) this.fallBack();
+    } else if (this.isOnChallenger) this.fallBack(failureOf(problem));
     else {
-      this.failure = new SlipwayError('INFERENCE_FAILED', problem);
+      this.failure = failureOf(problem);
       this.finish();
     }
+  }
+
+  /** The champion answers where the challenger fails. */
+  get hasFallback(): boolean {
+    return this.isOnChallenger;
   }
 
   answer(): void {
@@ -147,15 +152,18 @@ export class InferCall implements BatchItem {
   /** False when the challenger cannot read the request; the champion may. */
   private tryChallenger(): boolean {
     const challenger = this.served.challenger!;
+    const isEndpoint = challenger.endpoint !== undefined;
     try {
       checkCalibrated(challenger.manifest, this.request);
       this.take(challenger.plan.decode(this.request));
+      this.isOnChallenger = true;
+      // A server that cannot keep up is an error of its arm, where a queue of this process is nobody's.
+      if (isEndpoint) this.submit(challenger);
     } catch (error) {
       this.challengerFailure = error instanceof SlipwayError ? error.code : 'INTERNAL';
       return false;
     }
-    this.isOnChallenger = true;
-    this.submit(challenger);
+    if (!isEndpoint) this.submit(challenger);
     return true;
   }
 
@@ -169,7 +177,7 @@ export class InferCall implements BatchItem {
   private submit(release: LoadedRelease): void {
     const cache = this.served.cacheOf(release);
     if (cache && this.isCached(cache)) return;
-    const retryMs = this.service.options.executor.submit(release.session, this, this.level);
+    const retryMs = release.scorer.submit(this, this.level);
     if (retryMs > 0) throw overloaded(retryMs);
   }
 
@@ -187,8 +195,8 @@ export class InferCall implements BatchItem {
     return true;
   }
 
-  private fallBack(): void {
-    this.challengerFailure = 'INFERENCE_FAILED';
+  private fallBack({ code }: SlipwayError): void {
+    this.challengerFailure = code;
     try {
       this.tryChampion();
     } catch (error) {

@@ -39,7 +39,8 @@ export interface InferenceOptions {
   readonly nowMs: () => number;
   /** Writes the counts of answered requests down. */
   readonly commit: () => void;
-  readonly onBreakerTripped: (served: ServedModel) => void;
+  /** `changed`: not by errors, but since its endpoint answers otherwise than it was approved. */
+  readonly onBreakerTripped: (served: ServedModel, changed?: SlipwayError | null) => void;
 }
 
 /** What one request needs of the service that it runs in. */

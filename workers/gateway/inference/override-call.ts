@@ -1,6 +1,6 @@
 import { OVERRIDE_ARM } from '../../../infra/predictions/schema';
 import { SlipwayError } from '../../../workflows/domain/errors';
-import type { BatchItem, DropReason } from '../execution/batching';
+import { type BatchItem, type DropReason, failureOf, type ItemFailure } from '../execution/batching';
 import { calibratedOutputs, checkCalibrated } from './calibrated-output';
 import type { Column } from './conversion';
 import type { TraceParent } from '../edge/trace';
@@ -53,12 +53,16 @@ export class OverrideCall implements BatchItem {
   /** Throws OVERLOADED. */
   start(): void {
     const level = readLevel(this.call.request.parameters.priority);
-    const retryMs = this.service.options.executor.submit(this.release.session, this, level);
+    const retryMs = this.release.scorer.submit(this, level);
     if (retryMs > 0) throw overloaded(retryMs);
   }
 
   get isGone(): boolean {
     return this.reply.isGone;
+  }
+
+  get traceparent(): TraceParent {
+    return this.call.traceparent;
   }
 
   drop(reason: DropReason): void {
@@ -69,10 +73,10 @@ export class OverrideCall implements BatchItem {
     );
   }
 
-  settle(error: string | null, scores: Float32Array, offset: number): void {
+  settle(error: ItemFailure | null, scores: Float32Array, offset: number): void {
     const own = scores.slice(offset, offset + this.rows);
     if (error !== null || !own.every(Number.isFinite))
-      return this.refuse(new SlipwayError('INFERENCE_FAILED', error ?? 'the model gave a score that is not finite'));
+      return this.refuse(failureOf(error ?? 'the model gave a score that is not finite'));
     const { served, request, requestId, startedMs } = this.call;
     const { metrics, nowMs } = this.service.options;
     const { model, generation } = served.route;

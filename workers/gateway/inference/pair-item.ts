@@ -1,5 +1,6 @@
-import type { BatchItem } from '../execution/batching';
+import type { BatchItem, ItemFailure } from '../execution/batching';
 import type { Column } from './conversion';
+import type { TraceParent } from '../edge/trace';
 import type { InferenceContext } from './inference-context';
 import type { AnsweredRequest } from '../records/prediction-row';
 import type { V2Request } from './protocol';
@@ -12,6 +13,7 @@ import type { LoadedRelease } from '../routes/served-model';
 export class PairItem implements BatchItem {
   readonly deadlineMs = Infinity;
   readonly isGone = false;
+  readonly purpose = 'pair';
 
   private constructor(
     private readonly service: InferenceContext,
@@ -30,7 +32,7 @@ export class PairItem implements BatchItem {
     request: V2Request,
     isNewKey: boolean,
   ): void {
-    const { executor, metrics, log } = service.options;
+    const { metrics, log } = service.options;
     const { model } = logged.served.route;
     let columns: readonly Column[];
     try {
@@ -43,16 +45,20 @@ export class PairItem implements BatchItem {
     let done!: () => void;
     const work = new Promise<void>((resolve) => (done = resolve));
     const item = new PairItem(service, logged, other, isNewKey, columns, logged.rows, done);
-    if (executor.submitBackground(other.session, item)) return service.track(work);
+    if (other.scorer.submitBackground(item)) return service.track(work);
     metrics.countComparison(model, 'pair', 'dropped');
     log.add(logged);
+  }
+
+  get traceparent(): TraceParent {
+    return this.logged.traceparent;
   }
 
   drop(): void {
     this.done();
   }
 
-  settle(error: string | null, scores: Float32Array, offset: number): void {
+  settle(error: ItemFailure | null, scores: Float32Array, offset: number): void {
     const { log, metrics } = this.service.options;
     const { served, key, scores: own } = this.logged;
     const paired = scores.slice(offset, offset + this.rows);

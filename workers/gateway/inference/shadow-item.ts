@@ -1,6 +1,7 @@
 import { bucketOf } from '../../../workflows/domain/route';
-import type { BatchItem } from '../execution/batching';
+import { type BatchItem, failureOf, type ItemFailure } from '../execution/batching';
 import type { Column } from './conversion';
+import type { TraceParent } from '../edge/trace';
 import type { InferenceContext } from './inference-context';
 import type { DecodedInputs } from './input-plan';
 import type { LoggedRequest } from '../records/prediction-row';
@@ -11,6 +12,7 @@ import type { LoadedShadow } from '../routes/served-model';
 export class ShadowItem implements BatchItem {
   readonly deadlineMs = Infinity;
   readonly isGone = false;
+  readonly purpose = 'shadow';
 
   private constructor(
     private readonly context: InferenceContext,
@@ -37,7 +39,7 @@ export class ShadowItem implements BatchItem {
     shadow: LoadedShadow,
     request: V2Request,
   ): void {
-    const { executor, metrics } = context.options;
+    const { metrics } = context.options;
     const { model } = answered.served.route;
     let inputs: DecodedInputs;
     try {
@@ -49,15 +51,19 @@ export class ShadowItem implements BatchItem {
     let done!: () => void;
     const work = new Promise<void>((resolve) => (done = resolve));
     const item = new ShadowItem(context, answered, shadow, inputs, inputs.columns, inputs.rows, done);
-    if (executor.submitBackground(shadow.release.session, item)) context.track(work);
+    if (shadow.release.scorer.submitBackground(item)) context.track(work);
     else metrics.countComparison(model, 'shadow', 'dropped');
+  }
+
+  get traceparent(): TraceParent {
+    return this.logged.traceparent;
   }
 
   drop(): void {
     this.done();
   }
 
-  settle(error: string | null, scores: Float32Array, offset: number): void {
+  settle(error: ItemFailure | null, scores: Float32Array, offset: number): void {
     const { log, metrics } = this.context.options;
     const { release, scores: answered, served } = this.logged;
     const own = scores.slice(offset, offset + this.rows);
@@ -67,7 +73,7 @@ export class ShadowItem implements BatchItem {
       ...this.logged,
       arm: this.shadow.name,
       release: this.shadow.release,
-      status: isScored ? 'ok' : 'INFERENCE_FAILED',
+      status: isScored ? 'ok' : failureOf(error ?? '').code,
       inputs: this.inputs,
       readBy: this.shadow.release,
       scores: isScored ? own : null,

@@ -32,6 +32,11 @@ export class Breaker {
     return this.tripped;
   }
 
+  /** For a reason that is no error of a request. */
+  trip(): void {
+    this.tripped = true;
+  }
+
   /** Counts one of the challenger's requests; true when this one trips the breaker. */
   record(isError: boolean, tolerated: number): boolean {
     if (this.tripped) return false;

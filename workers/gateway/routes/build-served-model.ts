@@ -58,7 +58,10 @@ interface Trial {
 
 async function onTrial({ load, mayLeaveOut }: BuildOptions, ref: ReleaseRef | undefined): Promise<Trial> {
   try {
-    return { release: ref ? await load(ref) : null, problem: null };
+    const release = ref ? await load(ref) : null;
+    // What was approved is not what would answer: it is not tried, and everything else is served.
+    if (release?.endpoint?.isChanged) return { release: null, problem: release.endpoint.problem };
+    return { release, problem: null };
   } catch (error) {
     if (!(error instanceof SlipwayError) || !mayLeaveOut(error)) throw error;
     return { release: null, problem: error };

@@ -7,9 +7,11 @@ import type { Digest } from '../../../workflows/domain/digest';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import type { ModelName } from '../../../workflows/domain/names';
 import type { ReleaseManifest, ReleaseRef, SampleRows } from '../../../workflows/domain/release';
-import type { Column } from '../inference/conversion';
+import type { OpenEndpoints } from '../endpoints/open-endpoints';
 import type { Executor } from '../execution/executor';
-import { InputPlan, missingValue } from '../inference/input-plan';
+import { ExecutorScorer, type Scorer } from '../execution/scorer';
+import { InputPlan } from '../inference/input-plan';
+import { sampleColumns } from '../inference/sample-columns';
 import type { Inspections } from './inspections';
 import type { RequestLimits } from '../inference/protocol';
 import type { LoadedRelease } from './served-model';
@@ -21,6 +23,8 @@ export interface ReleaseCacheOptions {
   readonly trust: Pick<Trust, 'policy'>;
   readonly inspections: Pick<Inspections, 'check'>;
   readonly executor: Executor;
+  /** Of releases whose model is a server that exists. */
+  readonly endpoints: Pick<OpenEndpoints, 'open'>;
   readonly limits: RequestLimits;
   /** Bytes that the open releases may take together. Absent: any. */
   readonly memoryBytes?: number;
@@ -139,7 +143,7 @@ export class ReleaseCache {
     const entry = this.loaded.get(digest);
     this.loaded.delete(digest);
     this.unusedSince.delete(digest);
-    entry?.loading.then(({ session }) => this.options.executor.unload(session)).catch(() => undefined);
+    entry?.loading.then(({ scorer }) => scorer.close()).catch(() => undefined);
   }
 
   /** One opening at a time of the same release; a failed one is forgotten, so that the next poll tries again. */
@@ -164,22 +168,40 @@ export class ReleaseCache {
   }
 
   private async open(entry: Entry, manifest: ReleaseManifest): Promise<LoadedRelease> {
-    const { blobs, executor, inspections, limits } = this.options;
+    const { blobs, executor, inspections } = this.options;
     const { ref } = entry;
+    if (manifest.kind === 'endpoint') return this.openEndpoint(ref, manifest);
     // The file alone is a lower bound: what cannot fit is not fetched.
     this.checkFits(ref, manifest.onnxBytes * this.threads, 0);
-    const samples = JSON.parse(await readFile(await blobs.file(manifest.samples), 'utf8')) as SampleRows;
+    const samples = await this.samplesOf(manifest);
     const path = await blobs.file(manifest.onnx);
     const { memoryBytes } = await inspections.check(path, manifest.onnx, manifest.signature);
     this.admit(entry, memoryBytes * this.threads);
     const session = await executor.load(path, manifest.signature, manifest.serving.batch, ref.model);
+    const scorer = new ExecutorScorer(executor, session);
     try {
-      await probe(executor, session, ref, manifest, samples);
+      await probe(scorer, ref, manifest, samples);
     } catch (error) {
-      executor.unload(session);
+      scorer.close();
       throw error;
     }
-    return { ref, manifest, plan: new InputPlan(manifest.signature, limits), session, memoryBytes: entry.memoryBytes };
+    return { ref, manifest, plan: this.planOf(manifest), scorer, memoryBytes: entry.memoryBytes };
+  }
+
+  /** No file to inspect and no memory to make room for; a server that is away opens all the same. */
+  private async openEndpoint(ref: ReleaseRef, manifest: ReleaseManifest): Promise<LoadedRelease> {
+    const descriptor = await readFile(await this.options.blobs.file(manifest.onnx));
+    const samples = await this.samplesOf(manifest);
+    const opened = await this.options.endpoints.open({ ref, manifest, descriptor, samples });
+    return { ref, manifest, plan: this.planOf(manifest), ...opened };
+  }
+
+  private async samplesOf({ samples }: ReleaseManifest): Promise<SampleRows> {
+    return JSON.parse(await readFile(await this.options.blobs.file(samples), 'utf8')) as SampleRows;
+  }
+
+  private planOf({ signature }: ReleaseManifest): InputPlan {
+    return new InputPlan(signature, this.options.limits);
   }
 
   /**
@@ -223,14 +245,13 @@ function mebibytes(bytes: number): number {
 
 /** Self-test and warm-up in one: the samples must come out as they were recorded. */
 async function probe(
-  executor: Executor,
-  session: number,
+  scorer: Pick<Scorer, 'score'>,
   ref: ReleaseRef,
   manifest: ReleaseManifest,
   { rows, outputs }: SampleRows,
 ): Promise<void> {
   if (rows.length === 0) return;
-  const scores = await executor.score(session, sampleColumns(manifest, rows), rows.length);
+  const scores = await scorer.score(sampleColumns(manifest, rows), rows.length);
   for (let row = 0; row < rows.length; row += 1) {
     const expected = outputs[row]!;
     if (Math.abs(scores[row]! - expected) <= SAMPLE_TOLERANCE * Math.max(1, Math.abs(expected))) continue;
@@ -239,14 +260,4 @@ async function probe(
       `version ${ref.version} of ${ref.model}: sample ${row} gives ${scores[row]}, the release says ${expected}`,
     );
   }
-}
-
-export function sampleColumns(manifest: ReleaseManifest, rows: SampleRows['rows']): Column[] {
-  return manifest.signature.inputs.map((input) =>
-    rows.map((row) => {
-      const value = row[input.name];
-      if (value === null || value === undefined) return missingValue(input);
-      return typeof value === 'boolean' ? Number(value) : value;
-    }),
-  );
 }

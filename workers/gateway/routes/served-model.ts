@@ -6,15 +6,28 @@ import type { Arm, Route } from '../../../workflows/domain/route';
 import { assignArm } from '../../../workflows/domain/route';
 import type { Breaker } from './breaker';
 import { InferenceCache } from '../inference/inference-cache';
+import type { Scorer } from '../execution/scorer';
 import type { InputPlan } from '../inference/input-plan';
 import type { GenerationObserver } from '../records/observations';
 
-/** A verified release with an open, self-tested session. */
+/** What is known of the server behind a release; see EndpointHealth. */
+export interface EndpointStatus {
+  /** It gives other answers than those that were approved. */
+  readonly isChanged: boolean;
+  /** What people should hear; null where all is well. */
+  readonly problem: SlipwayError | null;
+  /** Why requests get no scores now; null where they do, or may. */
+  readonly refusal: SlipwayError | null;
+}
+
+/** A verified release, open and self-tested. */
 export interface LoadedRelease {
   readonly ref: ReleaseRef;
   readonly manifest: ReleaseManifest;
   readonly plan: InputPlan;
-  readonly session: number;
+  readonly scorer: Scorer;
+  /** Null or absent: its model is in this process. */
+  readonly endpoint?: EndpointStatus;
   /** Estimate, in all threads together. Absent where nobody measured: a file that is tried locally. */
   readonly memoryBytes?: number;
 }
