@@ -6,7 +6,7 @@ const operators = (text: string): ReadonlySet<string> => new Set(text.trim().spl
 /**
  * The operators that a served graph may use, by domain: those that answer the same to the same input and end by themselves. Left out are
  * the random ones (RandomNormal, RandomUniform, their Like forms, Multinomial, Bernoulli), since a decision must be had again years later;
- * Loop, which a request could keep running; gradients and optimisers; and domains that only a custom library of operators has.
+ * Loop, which can go on for ever without any memory; gradients and optimisers; and domains that only a custom library of operators has.
  * Sources: github.com/onnx/onnx docs/Operators.md and Operators-ml.md (opset 23 and 5), onnxruntime docs/ContribOperators.md.
  */
 const ALLOWED: Readonly<Record<string, ReadonlySet<string>>> = {
@@ -43,25 +43,42 @@ const ALLOWED: Readonly<Record<string, ReadonlySet<string>>> = {
   `),
 };
 
+/** Attributes and inputs by which an allowed operator behaves as in training: at random, or by its neighbours in the batch. */
+const TRAINING = 'training_mode';
+const DROPOUT_TRAINING_INPUT = 2;
+
 /** A model's own functions may be used too: what they consist of is looked at as the graph is. */
 export class OperatorCheck {
-  private readonly own: ReadonlySet<string>;
+  private readonly own = new Map<string, Set<string>>();
 
   constructor(functions: readonly onnx.IFunctionProto[]) {
-    this.own = new Set(functions.map(({ domain, name }) => nameOf(domain, name)));
+    for (const { domain, name } of functions) {
+      const home = homeOf(domain);
+      // The runtime may take its own operator where a function claims the name of one.
+      if (Object.hasOwn(ALLOWED, home) || home.startsWith('ai.onnx')) continue;
+      this.own.set(home, (this.own.get(home) ?? new Set()).add(name ?? ''));
+    }
   }
 
   /** Why the node's operator is refused; null where it is allowed. */
-  refusal({ domain, opType }: onnx.INodeProto): string | null {
-    const name = nameOf(domain, opType);
-    if (this.own.has(name) || ALLOWED[homeOf(domain)]?.has(opType ?? '')) return null;
-    return `it uses the operator ${name}, which is not among those that are served (docs/gateway.md, "Routes and releases")`;
+  refusal(node: onnx.INodeProto): string | null {
+    const { domain, opType } = node;
+    const home = homeOf(domain);
+    const operator = opType ?? '';
+    // Shown to people; names in a file may be as long as the file.
+    const name = `${home || 'ai.onnx'}.${operator}`.slice(0, 100);
+    const isKnown = Object.hasOwn(ALLOWED, home) ? ALLOWED[home]!.has(operator) : this.own.get(home)?.has(operator);
+    if (isKnown !== true)
+      return `it uses the operator ${name}, which is not among those that are served (docs/gateway.md, "Routes and releases")`;
+    return isTraining(node)
+      ? `it uses the operator ${name}, as it is used in training: export the model for inference`
+      : null;
   }
 }
 
-function nameOf(domain: string | null | undefined, name: string | null | undefined): string {
-  // Shown to people; names in a file may be as long as the file.
-  return `${homeOf(domain) || 'ai.onnx'}.${name ?? ''}`.slice(0, 100);
+function isTraining({ opType, input, attribute }: onnx.INodeProto): boolean {
+  const hasMode = attribute?.some(({ name, i }) => name === TRAINING && Number(i ?? 0) !== 0) === true;
+  return hasMode || (opType === 'Dropout' && (input?.[DROPOUT_TRAINING_INPUT] ?? '') !== '');
 }
 
 function homeOf(domain: string | null | undefined): string {

@@ -64,7 +64,7 @@ function resolveServing({ batch, cache, explain, calibration, log }: Human<'serv
     batch: { maxRows: batch.maxRows, windowMs: batch.window },
     cache: cache ? { ttlMs: cache.ttl, entries: cache.entries } : null,
     explain,
-    // Left out where it says nothing new: specs that were written before keep their digests.
+    // Left out where nobody chose it: a new setting is no new decision.
     ...(calibration === 'request' ? {} : { calibration }),
     log,
   };

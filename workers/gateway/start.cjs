@@ -49,7 +49,8 @@ async function build() {
   const startedMs = Date.now();
   const { metafile, outputFiles } = await bundle(main);
   const own = Object.keys(metafile.inputs).filter((file) => !file.includes('node_modules'));
-  const stamps = Object.fromEntries([...own, 'package-lock.json'].map((file) => [file, stamp(file)]));
+  const makers = ['package-lock.json', 'workers/gateway/bundle.cjs'];
+  const stamps = Object.fromEntries([...own, ...makers].map((file) => [file, stamp(file)]));
   // What was saved meanwhile may be newer than what was built.
   if (own.some((file) => statSync(path.join(root, file)).mtimeMs >= startedMs)) throw new Error('a source was changed');
   const code = outputFiles[0].contents;

@@ -109,7 +109,7 @@ describe('the evaluation of a server that exists', () => {
     const candidate: TrainResult = { ...training, ...imported };
     const bindings = bindTo({ toy: server.origin });
     const { evidence } = await evaluate(candidate, bindings);
-    expect([server.countOf('holdout'), evidence.metrics.auc!.candidate]).toEqual([3, 0.5]);
+    expect([server.countOf('holdout'), evidence.metrics.auc!.candidate]).toEqual([4, 0.5]);
     await server.stop();
     const champion = { kind: 'endpoint', onnx: imported.onnx, signature } as const;
     await expect(evaluate(training, bindings, champion)).rejects.toMatchObject({ code: 'ENDPOINT_UNAVAILABLE' });

@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import type { Worker } from 'node:worker_threads';
 import { join } from 'node:path';
 import { streamOf } from '../../../infra/onnx/random';
 import { Executor } from '../../../workers/gateway/execution/executor';
@@ -6,7 +7,7 @@ import { BACKGROUND, NORMAL, URGENT } from '../../../workers/gateway/execution/b
 import type { BatchItem } from '../../../workers/gateway/execution/batching';
 import { ThreadPool } from '../../../workers/gateway/execution/thread-pool';
 import { temporaryFolder } from '../../support/temporary-folder';
-import { failingModel, inputSignature, linearModel } from './models';
+import { failingModel, inputSignature, linearModel, slowModel } from './models';
 
 const LIMIT = 1_000;
 const folder = temporaryFolder('executor');
@@ -78,6 +79,41 @@ describe('an executor whose sessions share a thread', () => {
     }
     expect(sent.mock.calls.some(([, batches]) => new Set(batches.map(({ session }) => session)).size > 1)).toBe(true);
     sent.mockRestore();
+  }, 60_000);
+
+  it('sends no slow model along with a quick one', async () => {
+    const [quick, slow] = [await load('quick', linearModel(2, 0)), await load('slow', slowModel(256, 8))];
+    for (let known = 0; known < 8; known += 1) await Promise.all([ask(quick, [1]), ask(slow, [1])]);
+    const sent = jest.spyOn(ThreadPool.prototype, 'run');
+    for (let wave = 0; wave < 10; wave += 1)
+      await Promise.all([ask(quick, [1]), ask(slow, [1], BACKGROUND), ask(quick, [2])]);
+    expect(sent.mock.calls.map(([, batches]) => new Set(batches.map(({ session }) => session)).size)).not.toContain(2);
+    sent.mockRestore();
+  }, 60_000);
+
+  it('answers what waited behind a batch with which the thread was lost', async () => {
+    const [twice, plus] = [await load('lost-twice', linearModel(2, 0)), await load('lost-plus', linearModel(1, 7))];
+    for (let known = 0; known < 8; known += 1) await Promise.all([ask(twice, [1]), ask(plus, [1])]);
+    const run = Object.getOwnPropertyDescriptor(ThreadPool.prototype, 'run')!.value as ThreadPool['run'];
+    let behind = 0;
+    const sent = jest.spyOn(ThreadPool.prototype, 'run').mockImplementation(function (
+      this: ThreadPool,
+      thread,
+      batches,
+      runs,
+    ) {
+      if (batches.length < 2) return run.call(this, thread, batches, runs);
+      sent.mockRestore();
+      behind = batches[1]!.session;
+      run.call(this, thread, batches, []);
+      void (thread as unknown as { worker: Worker }).worker.terminate();
+    });
+    for (let wave = 0; behind === 0; wave += 1) {
+      const [first, second] = await Promise.all([ask(twice, [wave]), ask(plus, [wave])]);
+      if (behind === 0) expect([first, second]).toEqual([[2 * wave], [wave + 7]]);
+      else if (behind === plus) expect([typeof first, second]).toEqual(['string', [wave + 7]]);
+      else expect([first, typeof second]).toEqual([[2 * wave], 'string']);
+    }
   }, 60_000);
 
   it('takes many float inputs as one tensor, and other inputs beside it', async () => {

@@ -148,6 +148,25 @@ describe('a model from outside', () => {
         }),
       ),
     ).toBe('ai.onnx.RandomNormalLike');
+    // A function that is called like an operator of the runtime vouches for nothing.
+    for (const [domain, name] of [
+      ['ai', 'onnx.RandomNormalLike'],
+      ['', 'RandomNormalLike'],
+      ['ai.onnx', 'RandomNormalLike'],
+    ]) {
+      const claimed = { domain: domain!, name: name!, node: [onnx.NodeProto.create({ opType: 'Identity' })] };
+      const bytes = using((nodes, decoded) => {
+        decoded.functions = [onnx.FunctionProto.create(claimed)];
+        nodes.push(random);
+      });
+      expect(await refusal(bytes)).toBe('ai.onnx.RandomNormalLike');
+    }
+    const training = { name: 'training_mode', type: 2, i: 1 };
+    for (const node of [
+      { opType: 'Dropout', input: ['x', 'ratio', 'training'] },
+      { opType: 'BatchNormalization', attribute: [training] },
+    ])
+      expect(await refusal(using((nodes) => nodes.push(onnx.NodeProto.create(node))))).toBe(`ai.onnx.${node.opType}`);
   });
 
   it('is refused when it is missing, empty, too large, truncated, or no model at all', async () => {

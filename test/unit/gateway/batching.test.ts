@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { Batch, BatchItem } from '../../../workers/gateway/execution/batching';
 import type { Level } from '../../../workers/gateway/execution/batch-queue';
 import { BACKGROUND, BatchQueue, NORMAL, URGENT } from '../../../workers/gateway/execution/batch-queue';
-import { MAX_BATCH_ROWS, settleBatch, sweepRunning } from '../../../workers/gateway/execution/batching';
+import { MAX_BATCH_ROWS, settleBatch, sweepTaken } from '../../../workers/gateway/execution/batching';
 import { packBatch, countInputs } from '../../../workers/gateway/execution/packing';
 import type { SessionInputs } from '../../../workers/gateway/execution/executor-messages';
 
@@ -132,7 +132,7 @@ describe('micro-batching', () => {
           } else if (each.kind === 'sweep') {
             nowMs += each.ms;
             queue.sweep(nowMs);
-            for (const batch of running) sweepRunning(batch, nowMs);
+            for (const batch of running) sweepTaken(batch, nowMs, true);
           } else for (const item of queue.close(each.session)) item.settle('closed', new Float32Array(0), 0);
         }
         while (begin(1) || running.length > 0) while (running.length > 0) end(0);
@@ -233,6 +233,14 @@ describe('micro-batching', () => {
     const unknown = queueWith(1);
     for (let id = 0; id < 500; id += 1) push(unknown, 1, new Asked(id, 1));
     expect(unknown.next(0)!.rows).toBe(64);
+  });
+
+  it('holds nothing for company that it could not take', () => {
+    const queue = new BatchQueue();
+    queue.open(1, { maxRows: 256, windowMs: 50 });
+    for (let batch = 0; batch < 10; batch += 1) queue.measured(1, 64, 64 * 0.6);
+    for (let id = 0; id < 100; id += 1) push(queue, 1, new Asked(id, 1));
+    expect(queue.next(0)?.rows).toBe(64);
   });
 
   it('leaves a batch whole when its parts would take as long', () => {

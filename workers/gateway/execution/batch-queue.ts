@@ -40,6 +40,13 @@ class SessionQueue {
     readonly limits: BatchLimits,
   ) {}
 
+  /** Of one batch. A quick model takes more, since what a batch costs whatever its size is then spread over more. */
+  get mostRows(): number {
+    const { msPerRow } = this.time;
+    const quickRows = msPerRow === 0 ? 0 : Math.floor(QUICK_BATCH_MS / msPerRow);
+    return Math.min(this.limits.maxRows, Math.max(BASE_BATCH_ROWS, quickRows));
+  }
+
   arrived(nowMs: number): void {
     const betweenMs = Math.min(nowMs - this.lastArrivalMs, LONGEST_BETWEEN_MS);
     this.betweenArrivalsMs = this.betweenArrivalsMs * 0.8 + betweenMs * 0.2;
@@ -51,7 +58,7 @@ class SessionQueue {
    * than it costs; and where nobody is expected within it, waiting buys nothing.
    */
   goesAtMs(lane: Lane): number {
-    if (this.limits.windowMs === 0 || lane.rows >= this.limits.maxRows) return 0;
+    if (this.limits.windowMs === 0 || lane.rows >= this.mostRows) return 0;
     const windowMs = Math.min(this.limits.windowMs, this.time.msPerBatch);
     return this.betweenArrivalsMs > windowMs ? 0 : lane.sinceMs + windowMs;
   }
@@ -145,6 +152,11 @@ export class BatchQueue {
     return this.sessions.get(session)?.time.msPerRow ?? 0;
   }
 
+  /** Of all levels. */
+  waitingRowsOf(session: number): number {
+    return this.rowsOf(session, URGENT) + this.rowsOf(session, NORMAL) + this.rowsOf(session, BACKGROUND);
+  }
+
   get isWaiting(): boolean {
     return this.waiting[URGENT]! + this.waiting[NORMAL]! + this.waiting[BACKGROUND]! > 0;
   }
@@ -228,13 +240,7 @@ function always(): boolean {
 }
 
 /** Rows of one batch. Several free threads share a lane evenly, where one would do all of it while the others idle. */
-function shareOf({ limits, time }: SessionQueue, lane: Lane, threads: number): number {
-  const maxRows = Math.min(limits.maxRows, quickRows(time));
-  if (threads === 1 || lane.rows * time.msPerRow < SHARED_FROM_MS || !time.isWorthSharing(lane.rows)) return maxRows;
-  return Math.min(maxRows, Math.ceil(lane.rows / threads));
-}
-
-/** A quick model takes more at once, since what a batch costs whatever its size is then spread over more. */
-function quickRows({ msPerRow }: ServiceTime): number {
-  return msPerRow === 0 ? BASE_BATCH_ROWS : Math.max(BASE_BATCH_ROWS, Math.floor(QUICK_BATCH_MS / msPerRow));
+function shareOf({ mostRows, time }: SessionQueue, lane: Lane, threads: number): number {
+  if (threads === 1 || lane.rows * time.msPerRow < SHARED_FROM_MS || !time.isWorthSharing(lane.rows)) return mostRows;
+  return Math.min(mostRows, Math.ceil(lane.rows / threads));
 }

@@ -79,14 +79,14 @@ class Dropped implements BatchItem {
   }
 }
 
-/** Drops what is overdue of a batch that a model is at work on; gives the earliest deadline that is left. */
-export function sweepRunning(batch: Batch, nowMs: number): number {
+/** Drops what is overdue of a batch that a thread has, and has `begun` or not; gives the earliest deadline that is left. */
+export function sweepTaken(batch: Batch, nowMs: number, begun: boolean): number {
   let earliestMs = Infinity;
   batch.items.forEach((item, index) => {
     if (item.deadlineMs > nowMs) earliestMs = Math.min(earliestMs, item.deadlineMs);
     else {
       batch.items[index] = new Dropped(item.rows);
-      item.drop('deadline', true);
+      item.drop('deadline', begun);
     }
   });
   return earliestMs;

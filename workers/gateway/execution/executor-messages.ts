@@ -38,5 +38,5 @@ export interface RunResult {
 /** A thread answers `load` and `run` in the order they came. */
 export type ThreadReply =
   | { readonly kind: 'loaded'; readonly session: number; readonly error: string | null }
-  /** One result for each of the runs, in their order. */
-  | { readonly kind: 'ran'; readonly results: readonly RunResult[] };
+  /** For each of the runs, in their order, as it ends. */
+  | { readonly kind: 'ran'; readonly result: RunResult };

@@ -60,12 +60,6 @@ async function warm(loaded: Loaded): Promise<void> {
   await loaded.session.run(toFeeds(batch, loaded), loaded.fetches).catch(() => undefined);
 }
 
-async function runAll(runs: readonly RunRequest[]): Promise<ThreadReply> {
-  const results: RunResult[] = [];
-  for (const one of runs) results.push(await run(one));
-  return { kind: 'ran', results };
-}
-
 async function run(request: RunRequest): Promise<RunResult> {
   const startedMs = performance.now();
   try {
@@ -134,7 +128,8 @@ async function handle(request: ThreadRequest): Promise<void> {
     await loaded?.session.release();
     return;
   }
-  port.postMessage(request.kind === 'load' ? await load(request) : await runAll(request.runs));
+  if (request.kind === 'load') return port.postMessage(await load(request));
+  for (const one of request.runs) port.postMessage({ kind: 'ran', result: await run(one) } satisfies ThreadReply);
 }
 
 // One after the other: a reply is matched to its request by order alone.

@@ -5,7 +5,7 @@ import type { Signature } from '../../../workflows/domain/release';
 import type { BatchLimits, Level } from './batch-queue';
 import { BACKGROUND, BatchQueue, NO_WAITING, NORMAL, type URGENT } from './batch-queue';
 import type { Batch, BatchItem } from './batching';
-import { failureOf, settleBatch, sweepRunning } from './batching';
+import { failureOf, settleBatch, sweepTaken } from './batching';
 import type { RunRequest, RunResult, SessionInputs } from './executor-messages';
 import type { InputCounts } from './packing';
 import { countInputs, packBatch } from './packing';
@@ -50,7 +50,7 @@ const DEFAULT_COPIES_BYTES = 1 << 30;
 const RETRY_AT_LEAST_MS = 1;
 /** So long after the last caller nobody is hurt when all threads open a session at once. */
 const CALM_AFTER_MS = 1_000;
-/** Batches go to a thread together while they are expected to take less: the first one's callers wait for the last. */
+/** Batches go to a thread together while they are expected to take less: what comes meanwhile waits for the last of them. */
 const TOGETHER_MS = 0.5;
 /** Timers may fire a little before their time. */
 const EARLY_MS = 0.5;
@@ -84,7 +84,7 @@ export class Executor {
       threads: options.threads,
       copiesBytes: options.copiesBytes ?? DEFAULT_COPIES_BYTES,
       isCalm: () => this.nowMs() - this.lastCallerMs > CALM_AFTER_MS,
-      onRan: (batches, results) => this.ran(batches, results),
+      onRan: (batch, result) => this.ran(batch, result),
       onLost: (batches, reason) => this.lost(batches, reason),
       onFree: this.pump,
       onTrouble: (reason) => options.onThreadLost(reason),
@@ -197,9 +197,11 @@ export class Executor {
     const nowMs = this.nowMs();
     const dropped = this.queue.dropped;
     while (this.pool.canRunMore) {
-      const batch = this.nextSingle() ?? this.queue.next(nowMs, this.canRun, this.pool.free);
+      const single = this.nextSingle();
+      const batch = single ?? this.queue.next(nowMs, this.canRun, this.pool.free);
       if (!batch) break;
-      this.run(batch, nowMs);
+      // A row that may take a thread down is tried without anybody else's.
+      this.run(batch, (thread) => (single ? [] : this.companyOf(batch, thread, nowMs)));
     }
     if (this.queue.holdsUntilMs < Infinity) this.hold(this.queue.holdsUntilMs - nowMs);
     if (this.queue.dropped > dropped) this.options.onBatchSettled();
@@ -216,10 +218,10 @@ export class Executor {
     return null;
   }
 
-  private run(batch: Batch, nowMs: number): void {
+  private run(batch: Batch, company: (thread: InferenceThread) => readonly Batch[]): void {
     const thread = this.sessions.has(batch.session) ? this.pool.freeFor(batch.session) : null;
-    if (!thread) return this.settle([batch], GONE);
-    const batches = this.withCompany(batch, thread, nowMs);
+    if (!thread) return this.settle(batch, null, 'the release was taken out');
+    const batches = [batch, ...company(thread)];
     this.pool.run(
       thread,
       batches,
@@ -227,19 +229,22 @@ export class Executor {
     );
   }
 
-  /** Small batches of other sessions that wait, the other arm's above all: the way to a thread and back costs more than they do. */
-  private withCompany(batch: Batch, thread: InferenceThread, nowMs: number): readonly Batch[] {
-    let ms = this.msOf(batch);
-    if (ms > TOGETHER_MS || !this.queue.isWaiting) return [batch];
-    const batches = [batch];
-    const canRun = (session: number): boolean => thread.has(session) && this.queue.batchMsOf(session) > 0;
-    while (ms <= TOGETHER_MS) {
-      const next = this.queue.next(nowMs, canRun);
+  /**
+   * Small batches of other sessions that wait, the other arm's above all: the way to a thread costs more than they do. Only where
+   * no other thread is free to take them, and so little of them that what comes next does not notice.
+   */
+  private companyOf(batch: Batch, thread: InferenceThread, nowMs: number): readonly Batch[] {
+    const company: Batch[] = [];
+    let leftMs = TOGETHER_MS - this.expectedMs(batch.session, batch.rows);
+    const fits = (session: number): boolean =>
+      thread.has(session) && this.expectedMs(session, this.queue.waitingRowsOf(session)) <= leftMs;
+    while (this.pool.free === 1 && leftMs > 0 && this.queue.isWaiting) {
+      const next = this.queue.next(nowMs, fits);
       if (!next) break;
-      batches.push(next);
-      ms += this.msOf(next);
+      company.push(next);
+      leftMs -= this.expectedMs(next.session, next.rows);
     }
-    return batches;
+    return company;
   }
 
   private pack(batch: Batch): RunRequest {
@@ -248,21 +253,18 @@ export class Executor {
   }
 
   /** By measured speed; Infinity where it is unknown. */
-  private msOf({ session, rows }: Batch): number {
+  private expectedMs(session: number, rows: number): number {
     return Math.max(this.queue.batchMsOf(session), this.queue.rowMsOf(session) * rows) || Infinity;
   }
 
-  private ran(batches: readonly Batch[], results: readonly RunResult[]): void {
-    batches.forEach((batch, at) => {
-      const { output, ms } = results[at]!;
-      const spent = this.sessions.get(batch.session)?.spent;
-      if (spent) {
-        spent.ms += ms;
-        spent.rows += batch.rows;
-      }
-      if (output) this.queue.measured(batch.session, batch.rows, ms);
-    });
-    this.settle(batches, (at) => results[at]!);
+  private ran(batch: Batch, { output, ms, error }: RunResult): void {
+    const spent = this.sessions.get(batch.session)?.spent;
+    if (spent) {
+      spent.ms += ms;
+      spent.rows += batch.rows;
+    }
+    if (output) this.queue.measured(batch.session, batch.rows, ms);
+    this.settle(batch, output, error);
   }
 
   private spentOf(model: string): Spent {
@@ -271,20 +273,24 @@ export class Executor {
     return spent;
   }
 
-  private settle(batches: readonly Batch[], resultOf: (at: number) => Omit<RunResult, 'ms'>): void {
-    batches.forEach((batch, at) => {
-      const { output, error } = resultOf(at);
-      for (const item of settleBatch(batch, output, error))
-        this.singles.push({ session: batch.session, items: [item], rows: item.rows });
-    });
+  private settle(batch: Batch, output: Float32Array | null, error: string | null): void {
+    this.tryAgain(batch, settleBatch(batch, output, error));
     this.options.onBatchSettled();
     this.dispatch();
   }
 
-  /** What a lost thread was working on is tried once more, item by item, by another or by the one that takes its place. */
-  private lost(batches: readonly Batch[], reason: string): void {
+  private tryAgain({ session }: Batch, items: readonly BatchItem[]): void {
+    for (const item of items) this.singles.push({ session, items: [item], rows: item.rows });
+  }
+
+  /**
+   * What a lost thread was working on is tried once more, item by item, by another or by the one that takes its place; what waited
+   * behind that had no part in it.
+   */
+  private lost([running, ...waiting]: readonly Batch[], reason: string): void {
     this.options.onThreadLost(reason);
-    if (batches.length > 0) this.settle(batches, () => ({ output: null, error: reason }));
+    for (const batch of waiting) this.tryAgain(batch, batch.items);
+    if (running) this.settle(running, null, reason);
   }
 
   private sweepAt(atMs: number, nowMs: number): void {
@@ -300,7 +306,8 @@ export class Executor {
     this.sweepTimer = null;
     this.sweepAtMs = Infinity;
     let earliestMs = this.queue.sweep(nowMs);
-    for (const batch of this.pool.batches) earliestMs = Math.min(earliestMs, sweepRunning(batch, nowMs));
+    for (const batches of this.pool.batches)
+      batches.forEach((batch, at) => (earliestMs = Math.min(earliestMs, sweepTaken(batch, nowMs, at === 0))));
     if (earliestMs < Infinity) this.sweepAt(earliestMs, nowMs);
     this.options.onBatchSettled();
   }
@@ -319,5 +326,4 @@ function bytesOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-const GONE = (): Omit<RunResult, 'ms'> => ({ output: null, error: 'the release was taken out' });
 const NO_SCORES = new Float32Array(0);

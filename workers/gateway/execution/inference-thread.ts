@@ -3,10 +3,10 @@ import type { Batch } from './batching';
 import type { RunRequest, RunResult, SessionInputs, ThreadReply, ThreadRequest } from './executor-messages';
 
 export interface ThreadEvents {
-  onRan(batches: readonly Batch[], results: readonly RunResult[]): void;
+  onRan(batch: Batch, result: RunResult): void;
   /** `error` is what was wrong with the file; null when the session is open. */
   onOpened(session: number, error: string | null): void;
-  /** The thread is gone; `batches` is what it was working on. What it was opening was told before. */
+  /** The thread is gone; `batches` is what it had, the first of which it was at work on. What it was opening was told before. */
   onLost(batches: readonly Batch[], reason: string): void;
 }
 
@@ -17,7 +17,7 @@ const FINISH_WITHIN_MS = 5_000;
 
 const NOTHING: readonly Batch[] = [];
 
-/** The main thread's side of one inference thread: a batch, or some small ones together, at a time, so that batches grow while it is busy. */
+/** The main thread's side of one inference thread: a batch, or some small ones one after the other, at a time, so that batches grow while it is busy. */
 export class InferenceThread {
   private readonly worker: Worker;
   private readonly opened = new Set<number>();
@@ -49,6 +49,7 @@ export class InferenceThread {
     return this.opened.size === 0 && this.opening === null && !this.ended;
   }
 
+  /** It is at work on the first; the others wait for their turn. */
   get batches(): readonly Batch[] {
     return this.running;
   }
@@ -105,9 +106,9 @@ export class InferenceThread {
       if (reply.error === null) this.opened.add(reply.session);
       return this.events.onOpened(reply.session, reply.error);
     }
-    const batches = this.running;
-    this.running = NOTHING;
-    this.events.onRan(batches, reply.results);
+    const [batch, ...waiting] = this.running;
+    this.running = waiting;
+    this.events.onRan(batch!, reply.result);
   }
 
   private lose(reason: string): void {

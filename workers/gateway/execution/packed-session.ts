@@ -32,13 +32,16 @@ export async function openPacked(
   if (names.length < LEAST_INPUTS || (await stat(path)).size > MOST_BYTES) return null;
   const bytes = packInputs(await readFile(path), names);
   if (!bytes) return null;
+  let packed: InferenceSession | null = null;
+  let isAlike = false;
   try {
-    const packed = await InferenceSession.create(bytes, options);
-    if (await answersAlike(plain, packed, inputs, names)) return packed;
-    await packed.release();
+    packed = await InferenceSession.create(bytes, options);
+    isAlike = await answersAlike(plain, packed, inputs, names);
   } catch {
     // A graph that does not take it, or not these rows: it is served as it was.
   }
+  if (isAlike) return packed;
+  await packed?.release();
   return null;
 }
 

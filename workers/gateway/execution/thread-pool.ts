@@ -10,8 +10,8 @@ export interface ThreadPoolOptions {
   readonly copiesBytes: number;
   /** Whether no caller would notice if every thread were busy with opening. */
   readonly isCalm: () => boolean;
-  readonly onRan: (batches: readonly Batch[], results: readonly RunResult[]) => void;
-  /** The thread is gone; `batches` is what it was working on. Another takes its place. */
+  readonly onRan: (batch: Batch, result: RunResult) => void;
+  /** The thread is gone; `batches` is what it had, the first of which it was at work on. Another takes its place. */
   readonly onLost: (batches: readonly Batch[], reason: string) => void;
   /** A thread may take work that it could not take before. */
   readonly onFree: () => void;
@@ -70,9 +70,9 @@ export class ThreadPool {
     return this.options.threads - this.running;
   }
 
-  /** Batches that models are at work on. */
-  get batches(): readonly Batch[] {
-    return this.threads.flatMap(({ batches }) => batches);
+  /** What each thread has: it is at work on the first, and the others wait for it. */
+  get batches(): readonly (readonly Batch[])[] {
+    return this.threads.map(({ batches }) => batches);
   }
 
   /** A free thread that has the session; always the same one where little is asked, since its caches are warm. */
@@ -150,11 +150,11 @@ export class ThreadPool {
 
   private start(): InferenceThread {
     const thread = new InferenceThread(this.options.entry, {
-      onRan: (batches, results) => {
-        this.running -= 1;
+      onRan: (batch, result) => {
+        if (thread.batches.length === 0) this.running -= 1;
         // Before the next batch takes it: it may be this thread's turn to open a session.
         if (this.todo.get(thread)!.length > 0) this.advance();
-        this.options.onRan(batches, results);
+        this.options.onRan(batch, result);
       },
       onOpened: (session, error) => this.opened(thread, session, error),
       onLost: (batches, reason) => this.lost(thread, batches, reason),

@@ -31,6 +31,8 @@ export class InferCall implements BatchItem {
   deadlineMs = Infinity;
   private level: ReturnType<typeof readLevel> = NORMAL;
   private inputs: DecodedInputs | null = null;
+  /** Whose inputs these are; not always who answers. */
+  private readBy: LoadedRelease;
   private scores: Float32Array | null = null;
   private failure: SlipwayError | null = null;
   private isOnChallenger = false;
@@ -50,7 +52,9 @@ export class InferCall implements BatchItem {
     private readonly startedMs: number,
     private readonly reply: Reply,
     readonly traceparent: TraceParent,
-  ) {}
+  ) {
+    this.readBy = served.champion;
+  }
 
   /** Throws what the caller did wrong, and OVERLOADED. */
   start(): void {
@@ -155,7 +159,7 @@ export class InferCall implements BatchItem {
     const isEndpoint = challenger.endpoint !== undefined;
     try {
       checkCalibrated(challenger.manifest, this.request);
-      this.take(challenger.plan.decode(this.request));
+      this.take(challenger, challenger.plan.decode(this.request));
       this.isOnChallenger = true;
       // A server that cannot keep up is an error of its arm, where a queue of this process is nobody's.
       if (isEndpoint) this.submit(challenger);
@@ -170,7 +174,7 @@ export class InferCall implements BatchItem {
   private tryChampion(): void {
     const { champion } = this.served;
     this.isOnChallenger = false;
-    this.take(champion.plan.decode(this.request));
+    this.take(champion, champion.plan.decode(this.request));
     this.submit(champion);
   }
 
@@ -206,7 +210,8 @@ export class InferCall implements BatchItem {
     }
   }
 
-  private take(inputs: DecodedInputs): void {
+  private take(readBy: LoadedRelease, inputs: DecodedInputs): void {
+    this.readBy = readBy;
     this.inputs = inputs;
     this.columns = inputs.columns;
     this.rows = inputs.rows;
@@ -242,7 +247,7 @@ export class InferCall implements BatchItem {
       receivedMs: this.receivedMs,
       status: this.challengerFailure ?? this.failure?.code ?? 'ok',
       inputs,
-      readBy: this.release,
+      readBy: this.readBy,
       rows: this.rows,
       scores: this.challengerFailure ? null : this.scores,
       pairedRelease: this.challengerFailure && this.scores ? served.champion.ref.version : null,
