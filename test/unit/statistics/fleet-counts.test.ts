@@ -129,10 +129,18 @@ describe('a verdict over several gateways', () => {
     );
   });
 
-  it('holds lost requests against a pass of the gateway that lost them', () => {
-    const lost = counter(0, { ...seenErrors(900, 0), challengerLost: 60 });
-    expect(judgeErrors(spec, [lost]).outcome).toBe('inconclusive');
-    expect(judgeErrors(spec, [lost, counter(1, seenErrors(2_000, 0))]).outcome).toBe('pass');
+  it('holds what any gateway lost against a pass of each, and says how much it was', () => {
+    const well = counter(0, seenErrors(900, 0));
+    const lost = (keys: number): Counter<ErrorCounts> => counter(1, { ...seenErrors(100, 0), challengerLost: keys });
+    expect(judgeErrors(spec, [well, lost(0)]).outcome).toBe('pass');
+    const held = judgeErrors(spec, [well, lost(60)]);
+    expect([held.outcome, held.counts.challengerLostKeys]).toEqual(['inconclusive', 60]);
+    expect(judgeErrors(spec, [counter(0, seenErrors(9_000, 0)), lost(60)]).outcome).toBe('pass');
+  });
+
+  it('fails by no request that was lost', () => {
+    const lost = counter(1, { ...seenErrors(100, 0), challengerLost: 5_000 });
+    expect(judgeErrors(spec, [counter(0, seenErrors(900, 0)), lost]).outcome).toBe('inconclusive');
   });
 
   it('says nothing of gateways where all are counted together', () => {

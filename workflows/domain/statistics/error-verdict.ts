@@ -8,8 +8,8 @@ export interface ErrorCounts {
   readonly champion: KeyCounts;
   readonly challenger: KeyCounts;
   /**
-   * Challenger keys that may have met an error without being counted (a gateway died). They stand against a pass as errors;
-   * they are no proof of a failure, since whoever kills a gateway kills both arms.
+   * Challenger keys that may have met an error without being counted (a gateway died). They stand against a pass as errors, of
+   * whichever counts; they are no proof of a failure, since whoever kills a gateway kills both arms.
    */
   readonly challengerLost: number;
 }
@@ -26,10 +26,14 @@ interface WeighedErrors {
 /**
  * Whether the challenger fails more often than the champion by more than `spec.margin`. `fail` and `pass` are each wrong in
  * at most `spec.alpha` of rollouts however often this is called. Without challenger keys it is inconclusive (invariant I5).
- * Several counters are judged one by one, each by its share of alpha.
+ * Several counters are judged one by one, each by its share of alpha. What any of them lost stands against a pass of each: callers
+ * move, and what was lost is no trial of anybody, so that each e-value of a pass only gets smaller.
  */
 export function judgeErrors(spec: ErrorCheckSpec, counters: readonly Counter<ErrorCounts>[]): Verdict {
-  const deciding = decidingOf(counters.map((counter) => weigh(spec, counter)));
+  const challengerLost = counters.reduce((sum, { counts }) => sum + counts.challengerLost, 0);
+  const deciding = decidingOf(
+    counters.map((counter) => weigh(spec, { ...counter, counts: { ...counter.counts, challengerLost } })),
+  );
   const { counter } = deciding;
   const keysOf = ({ counts }: Counter<ErrorCounts>): number => counts.champion.keys + counts.challenger.keys;
   return withCounter(tell(spec, deciding), counter, {
