@@ -61,6 +61,20 @@ describe('verdicts over several gateways, by simulation', () => {
     expect(wrongShares({ ...chance, outcomes: 'persistent' }).fail).toBeLessThan(0.05 + SLACK);
   });
 
+  it('are so where the callers of each gateway are as much worse off as the margin, some of them often', () => {
+    const unequal = [0.005, 0.02, 0.08].map((champion) => ({ champion, challenger: champion + 0.01 }));
+    const fleet = { gateways: 3, spread: 'one', outcomes: 'persistent', retries: false } as const;
+    for (const order of [unequal, [...unequal].reverse()])
+      expectPromiseKept(wrongShares({ ...AT_MARGIN, ...fleet, unequal: order }));
+  });
+
+  it('do not pass by one gateway whose callers are served well, while those of the others are not', () => {
+    const worse = { champion: 0.02, challenger: 0.07 };
+    const unequal = [{ champion: 0, challenger: 0 }, worse, worse];
+    const fleet = { gateways: 3, spread: 'one', outcomes: 'persistent', retries: false } as const;
+    expect(wrongShares({ ...AT_MARGIN, ...fleet, unequal }).pass).toBeLessThan(0.05 + SLACK);
+  });
+
   it('would be wrong far more often if keys were added up over eight gateways that each key asks', () => {
     const fleet = { gateways: 8, spread: 'at once', outcomes: 'persistent', retries: false } as const;
     const { fail, pass } = wrongShares({ ...AT_MARGIN, ...fleet, counting: 'added' }, 40);
@@ -116,6 +130,28 @@ describe('a verdict over several gateways', () => {
     expect(verdict.bound.value).toBeCloseTo(600);
   });
 
+  it('is open where one gateway passes and the sums over all look worse, and says so', () => {
+    const beside = (errorKeys: number): Counter<ErrorCounts> =>
+      counter(1, { ...seenErrors(600, errorKeys), champion: { keys: 9_000, errorKeys: 90 } });
+    const verdict = judgeErrors(spec, [counter(0, seenErrors(600, 0)), beside(24)]);
+    expect([verdict.outcome, verdict.counts.challengerErrorKeys]).toEqual(['inconclusive', 0]);
+    expect(verdict.detail).toMatch(
+      /counted apart\), but over all gateways challenger 2\.00 % of 1200 keys, champion 0\.94 % of 9600 keys$/,
+    );
+    expect(verdict.resolves).toMatch(/^the sums over all gateways have to be within the limit too/);
+    expect(judgeErrors(spec, [counter(0, seenErrors(600, 0)), beside(22)]).outcome).toBe('pass');
+  });
+
+  it('of disagreement is open where the pairs of all gateways are above what one of them is below', () => {
+    const limits = { max: 0.08, gross: 0.16, alpha: 0.05, minKeys: 50 };
+    const counters = [counter(0, seenPairs(600, 0.04)), counter(1, seenPairs(900, 0.12))];
+    const verdict = judgeDisagreement(limits, seenPairs(1_500, 0.088), counters, 'binary', 'hours-seen');
+    expect([verdict.outcome, verdict.statistic.value]).toEqual(['inconclusive', 0.04]);
+    expect(verdict.detail).toMatch(/counted by gateway g1 .* but over all gateways the mean difference is 0\.088$/);
+    const pass = judgeDisagreement(limits, seenPairs(1_500, 0.07), counters, 'binary', 'hours-seen');
+    expect(pass.outcome).toBe('pass');
+  });
+
   it('passes by no gateway that has fewer keys than the spec asks for, however many all have', () => {
     const few = [0, 1, 2, 3, 4, 5].map((at) => counter(at, seenErrors(400, 0)));
     expect(judgeErrors({ ...spec, margin: 0.1, minKeys: 1_000 }, few).outcome).toBe('inconclusive');
@@ -150,12 +186,8 @@ describe('a verdict over several gateways', () => {
 
   it('of disagreement names the gateway whose hours were far beyond', () => {
     const limits = { max: 0.08, gross: 0.16, alpha: 0.05, minKeys: 50 };
-    const paired = (keys: number, mean: number): PairedScores => ({
-      total: { keys, sumAbsDifference: keys * mean, sumSquaredDifference: 1.5 * keys * mean ** 2 },
-      ...{ windows: [], untilMs: null },
-    });
-    const counters = [counter(0, paired(40, 0.05)), counter(1, paired(300, 0.25))];
-    const verdict = judgeDisagreement(limits, paired(340, 0.2265), counters, 'binary', 'mean-day');
+    const counters = [counter(0, seenPairs(40, 0.05)), counter(1, seenPairs(300, 0.25))];
+    const verdict = judgeDisagreement(limits, seenPairs(340, 0.2265), counters, 'binary', 'mean-day');
     expect([verdict.outcome, verdict.counts]).toEqual(['fail', { keys: 300, days: 0, gateways: 2 }]);
     expect(verdict.detail).toContain('counted by gateway g2 (300 of 340 keys that 2 gateways counted apart)');
   });
@@ -168,4 +200,12 @@ function counter<T>(at: number, counts: T): Counter<T> {
 /** As many keys on either arm; the champion without an error. */
 function seenErrors(keys: number, errorKeys: number): ErrorCounts {
   return { champion: { keys, errorKeys: 0 }, challenger: { keys, errorKeys }, challengerLost: 0 };
+}
+
+/** Without hours. */
+function seenPairs(keys: number, mean: number): PairedScores {
+  return {
+    total: { keys, sumAbsDifference: keys * mean, sumSquaredDifference: 1.5 * keys * mean ** 2 },
+    ...{ windows: [], untilMs: null },
+  };
 }

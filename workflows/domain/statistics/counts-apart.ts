@@ -36,30 +36,57 @@ interface Weighed {
   readonly progress: number;
 }
 
-/** A `fail` of any decides, then a `pass` of any; else the one that is nearest to either speaks for all. */
-export function decidingOf<W extends Weighed>(all: readonly W[]): W {
-  const decided =
-    all.find(({ outcome }) => outcome === 'fail') ?? all.find(({ outcome }) => outcome === 'pass') ?? undefined;
-  return decided ?? all.reduce((nearest, one) => (one.progress > nearest.progress ? one : nearest));
+interface Decision<W> {
+  /** Whose counts the verdict is made from. */
+  readonly deciding: W;
+  readonly outcome: Outcome;
+  /** It passed, and the sums over all gateways look worse. */
+  readonly isHeldBack: boolean;
 }
 
-/** Says whose counts these are, where there are several: `keys` were counted by it, `allKeys` by all. */
+/**
+ * A `fail` of any decides, then a `pass` of any; else the one that is nearest to either speaks for all. What one gateway passes is
+ * shown for its callers, and those of others may differ: where the sums over all are not within the limit as they stand
+ * (`areSumsWithin`) nothing is decided. That only makes passes rarer, so that it spends no alpha.
+ */
+export function decidingOf<W extends Weighed>(all: readonly W[], areSumsWithin: boolean): Decision<W> {
+  const failed = all.find(({ outcome }) => outcome === 'fail');
+  if (failed) return { deciding: failed, outcome: 'fail', isHeldBack: false };
+  const passed = all.find(({ outcome }) => outcome === 'pass');
+  if (passed) return { deciding: passed, outcome: areSumsWithin ? 'pass' : 'inconclusive', isHeldBack: !areSumsWithin };
+  const nearest = all.reduce((best, one) => (one.progress > best.progress ? one : best));
+  return { deciding: nearest, outcome: 'inconclusive', isHeldBack: false };
+}
+
+interface AllCounted {
+  readonly gateways: number;
+  /** Counted by the one that the verdict is made from, and by all. */
+  readonly keys: number;
+  readonly allKeys: number;
+  /** What the sums over all are, where they hold its pass back; else null. */
+  readonly heldBackBy: string | null;
+}
+
+/** Says whose counts these are, where there are several. */
 export function withCounter<T>(
   verdict: Verdict,
   { gateway }: Counter<T>,
-  { gateways, keys, allKeys }: { readonly gateways: number; readonly keys: number; readonly allKeys: number },
+  { gateways, keys, allKeys, heldBackBy }: AllCounted,
 ): Verdict {
   if (gateway === null || gateways < 2) return verdict;
   const { counts, detail, resolves } = verdict;
   const of = `counted by gateway ${gateway} (${keys} of ${allKeys} keys that ${gateways} gateways counted apart)`;
   const more = 'only with `assignment: { source: request }` the counts of all gateways add up';
+  const open = resolves === '' ? '' : `${resolves}, at one gateway; ${more}`;
   return {
     ...verdict,
     counts: { ...counts, gateways },
-    detail: `${detail}; ${of}`,
-    resolves: resolves === '' ? '' : `${resolves}, at one gateway; ${more}`,
+    detail: heldBackBy === null ? `${detail}; ${of}` : `${detail}; ${of}, but over all gateways ${heldBackBy}`,
+    resolves: heldBackBy === null ? open : SUMS_WITHIN,
   };
 }
+
+const SUMS_WITHIN = 'the sums over all gateways have to be within the limit too: more traffic at the other gateways';
 
 /** Name and value that an e-value has to reach. */
 export function boundOf(alpha: number, { alphaShare }: Pick<Counter<unknown>, 'alphaShare'>): Verdict['bound'] {

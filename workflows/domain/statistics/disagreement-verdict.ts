@@ -51,7 +51,7 @@ interface KeyEvidence {
  * however often this is called, given that days are about normal and that no hour of a model within `max` differs by more than
  * `gross`. What `pass` says is `claim`. A challenger that differs is not shown to be worse: this takes back what
  * cannot be the same model mended, before labels exist. `paired` is of all gateways and makes the days; what is said over keys is
- * said by one of `counters`, each with its share of alpha.
+ * said by one of `counters`, each with its share of alpha; none passes what all of them together are above.
  */
 export function judgeDisagreement(
   spec: DisagreementCheckSpec,
@@ -61,13 +61,17 @@ export function judgeDisagreement(
   claim: DisagreementClaim,
 ): Verdict {
   const days = gatherDays(spec, paired);
-  const byKeys = decidingOf(counters.map((counter) => weighKeys(spec, counter, task, claim)));
+  const pooled = weighKeys(spec, together(paired), task, claim);
+  const byKeys = decidingOf(
+    counters.map((counter) => weighKeys(spec, counter, task, claim)),
+    (meanOf(pooled.claimed) ?? 0) <= pooled.limit.value,
+  );
   const isGross = byKeys.outcome === 'fail';
   const isFail = isGross || days.meanDay.lower > spec.max;
   const passed = claim === 'mean-day' ? meanDayPasses(spec, days, paired.total.keys) : byKeys.outcome === 'pass';
   const outcome = isFail ? 'fail' : passed ? 'pass' : 'inconclusive';
   const ofDays = !isGross && (claim === 'mean-day' || isFail);
-  const seen = ofDays ? weighKeys(spec, together(paired), task, claim) : byKeys;
+  const seen = ofDays ? pooled : byKeys.deciding;
   const verdict: Verdict = {
     check: 'disagreement',
     outcome,
@@ -78,6 +82,7 @@ export function judgeDisagreement(
     gateways: counters.length,
     keys: seen.counter.counts.total.keys,
     allKeys: paired.total.keys,
+    heldBackBy: byKeys.isHeldBack ? `the mean difference is ${rounded(meanOf(pooled.claimed)!)}` : null,
   });
 }
 

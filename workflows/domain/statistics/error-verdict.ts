@@ -30,17 +30,33 @@ interface WeighedErrors {
  * move, and what was lost is no trial of anybody, so that each e-value of a pass only gets smaller.
  */
 export function judgeErrors(spec: ErrorCheckSpec, counters: readonly Counter<ErrorCounts>[]): Verdict {
-  const challengerLost = counters.reduce((sum, { counts }) => sum + counts.challengerLost, 0);
-  const deciding = decidingOf(
+  const all = sumOf(counters);
+  const { challengerLost } = all;
+  const { deciding, outcome, isHeldBack } = decidingOf(
     counters.map((counter) => weigh(spec, { ...counter, counts: { ...counter.counts, challengerLost } })),
+    rateOf(withLost(all)) <= rateOf(all.champion) + spec.margin,
   );
   const { counter } = deciding;
-  const keysOf = ({ counts }: Counter<ErrorCounts>): number => counts.champion.keys + counts.challenger.keys;
-  return withCounter(tell(spec, deciding), counter, {
+  return withCounter({ ...tell(spec, deciding), outcome }, counter, {
     gateways: counters.length,
-    keys: keysOf(counter),
-    allKeys: counters.reduce((sum, one) => sum + keysOf(one), 0),
+    keys: counter.counts.champion.keys + counter.counts.challenger.keys,
+    allKeys: all.champion.keys + all.challenger.keys,
+    heldBackBy: isHeldBack ? describeRates({ ...all, challenger: withLost(all) }) : null,
   });
+}
+
+function sumOf(counters: readonly Counter<ErrorCounts>[]): ErrorCounts {
+  const add = (a: KeyCounts, b: KeyCounts): KeyCounts => ({
+    keys: a.keys + b.keys,
+    errorKeys: a.errorKeys + b.errorKeys,
+  });
+  return counters
+    .map(({ counts }) => counts)
+    .reduce((sum, one) => ({
+      champion: add(sum.champion, one.champion),
+      challenger: add(sum.challenger, one.challenger),
+      challengerLost: sum.challengerLost + one.challengerLost,
+    }));
 }
 
 function weigh(spec: ErrorCheckSpec, counter: Counter<ErrorCounts>): WeighedErrors {
@@ -75,7 +91,7 @@ function tell(spec: ErrorCheckSpec, { counter, outcome, logWorse, logNotWorse }:
       challengerErrorKeys: counts.challenger.errorKeys,
       challengerLostKeys: counts.challengerLost,
     },
-    detail: `challenger ${rate(counts.challenger)}, champion ${rate(counts.champion)}, margin ${percent(spec.margin)}`,
+    detail: `${describeRates(counts)}, margin ${percent(spec.margin)}`,
     resolves: outcome === 'inconclusive' ? whatResolves({ ...spec, alpha: spec.alpha * alphaShare }, counts) : '',
   };
 }
@@ -102,8 +118,16 @@ function scaled(counts: KeyCounts, factor: number): KeyCounts {
   return { keys: counts.keys * factor, errorKeys: counts.errorKeys * factor };
 }
 
-function rate(counts: KeyCounts): string {
-  return counts.keys === 0 ? 'no keys' : `${percent(counts.errorKeys / counts.keys)} of ${counts.keys} keys`;
+function describeRates({ challenger, champion }: Pick<ErrorCounts, 'challenger' | 'champion'>): string {
+  return `challenger ${describeRate(challenger)}, champion ${describeRate(champion)}`;
+}
+
+function describeRate(counts: KeyCounts): string {
+  return counts.keys === 0 ? 'no keys' : `${percent(rateOf(counts))} of ${counts.keys} keys`;
+}
+
+function rateOf({ keys, errorKeys }: KeyCounts): number {
+  return keys === 0 ? 0 : errorKeys / keys;
 }
 
 function percent(fraction: number): string {
