@@ -1,3 +1,4 @@
+import type { PairedCounts } from '../../../workflows/domain/observation';
 import { alphaShareOf, type Counter, together } from '../../../workflows/domain/statistics/counts-apart';
 import { judgeDisagreement, type PairedScores } from '../../../workflows/domain/statistics/disagreement-verdict';
 import { type ErrorCounts, judgeErrors } from '../../../workflows/domain/statistics/error-verdict';
@@ -6,6 +7,7 @@ import { addPairs } from '../../../workflows/domain/statistics/whole-days';
 import { fleetVerdicts, type FleetRollout } from '../../support/fleet-simulations';
 import { skewedPairs } from '../../support/rollout-simulations';
 
+const NO_PAIRS: PairedCounts = { keys: 0, sumAbsDifference: 0, sumSquaredDifference: 0 };
 const ROLLOUTS = 100;
 /** Two standard deviations of a share of 5 % over so many rollouts. */
 const SLACK = 2 * Math.sqrt((0.05 * 0.95) / ROLLOUTS);
@@ -113,6 +115,8 @@ describe('verdicts over several gateways, by simulation', () => {
 
 describe('a verdict over several gateways', () => {
   const spec = { margin: 0.01, alpha: 0.05, minKeys: 100 };
+  const dayLimits = { max: 0.035, gross: 0.15, alpha: 0.05, minKeys: 100 };
+  const twoGateways = [counter(0, sixDays([50, 0.005])), counter(1, sixDays([400, 0.03]))];
 
   it('is made from the counts of one of them, and says which', () => {
     const verdict = judgeErrors(spec, [counter(0, seenErrors(900, 0)), counter(1, seenErrors(300, 0))]);
@@ -150,6 +154,32 @@ describe('a verdict over several gateways', () => {
     expect(verdict.detail).toMatch(/counted by gateway g1 .* but over all gateways the mean difference is 0\.088$/);
     const pass = judgeDisagreement(limits, seenPairs(1_500, 0.07), counters, 'binary', 'hours-seen');
     expect(pass.outcome).toBe('pass');
+  });
+
+  it.each([
+    ['hours-seen', 'mean difference 0.005 over 7200 keys in the 144 hours seen, limit 0.035', 'max'],
+    ['not-gross', 'mean difference 0.005 over 7200 keys in the 144 hours seen, limit for hours 0.15', 'gross'],
+    ['days-seen', 'mean difference 0.005 over 7200 keys in 6 whole days, limit 0.035', 'max'],
+  ] as const)(
+    'of disagreement over keys (%s) has the figures of the gateway it names, also after days',
+    (claim, detail, bound) => {
+      const verdict = judgeDisagreement(dayLimits, sixDays([50, 0.005], [400, 0.03]), twoGateways, 'binary', claim);
+      expect([verdict.outcome, verdict.statistic.value, verdict.bound.name]).toEqual(['pass', 0.005, bound]);
+      expect(verdict.detail).toBe(
+        `${detail}; counted by gateway g1 (7200 of 64800 keys that 2 gateways counted apart)`,
+      );
+      expect(verdict.counts).toEqual({ keys: 7_200, days: 6, gateways: 2 });
+    },
+  );
+
+  it('of disagreement over days has the figures of all gateways', () => {
+    const verdict = judgeDisagreement(dayLimits, sixDays([50, 0.005], [400, 0.03]), twoGateways, 'binary', 'mean-day');
+    expect(verdict.counts).toEqual({ keys: 64_800, days: 6 });
+    expect(verdict.detail).toMatch(/^mean difference 0\.0272 .* over 6 whole days, limit 0\.035$/);
+    const worse = sixDays([50, 0.005], [400, 0.09]);
+    const fail = judgeDisagreement(dayLimits, worse, twoGateways, 'binary', 'hours-seen');
+    expect([fail.outcome, fail.counts]).toEqual(['fail', { keys: 64_800, days: 6 }]);
+    expect(fail.detail).toMatch(/ over 6 whole days, limit 0\.035$/);
   });
 
   it('passes by no gateway that has fewer keys than the spec asks for, however many all have', () => {
@@ -200,6 +230,14 @@ function counter<T>(at: number, counts: T): Counter<T> {
 /** As many keys on either arm; the champion without an error. */
 function seenErrors(keys: number, errorKeys: number): ErrorCounts {
   return { champion: { keys, errorKeys: 0 }, challenger: { keys, errorKeys }, challengerLost: 0 };
+}
+
+/** Of gateways, each with its keys an hour and their mean difference. */
+function sixDays(...hourly: readonly (readonly [keys: number, mean: number])[]): PairedScores {
+  const windows = hourly.flatMap(([keys, mean]) =>
+    Array.from({ length: 6 * 24 }, (_, hour) => ({ startMs: hour * 3_600_000, ...seenPairs(keys, mean).total })),
+  );
+  return { total: windows.reduce<PairedCounts>(addPairs, NO_PAIRS), windows, untilMs: 6 * 86_400_000 };
 }
 
 /** Without hours. */
