@@ -16,10 +16,11 @@ const FIRST_SHARE = 0.9;
  * What the gateway that began as the `rank`-th (from 1) may spend of alpha. A key that asks several gateways is a trial at each of
  * them, so that their sums are no counts of independent trials, and no mean of their e-values is an e-value at a time that all of
  * them decide. Each one's own e-value e stays valid whatever the others see, and by the union bound
- * P(any e >= 1/(share alpha), ever) <= sum of shares * alpha, under any overlap and dependence. Shares are fixed by the order in which
- * gateways begin, before they have counted anything, and no later one changes those before it: 0.9 for the first, then
- * 0.2/(r(r + 1)), which sums to 0.1 however many join. An even split would need to know how many come: that of the first one, who
- * may stay alone, cannot be taken back once it was used.
+ * P(any e >= 1/(share alpha), ever) <= sum of shares * alpha, under any overlap and dependence, as long as each keeps its share.
+ * Shares go by the order in which gateways begin, before they have counted anything, and one that begins later changes none: 0.9 for
+ * the first, then 0.2/(r(r + 1)), which sums to 0.1 however many join. Only where one is heard of late more is spent (see
+ * `gatewaysInOrder`). An even split would need to know how many come: that of the first one, who may stay alone, cannot be taken
+ * back once it was used.
  */
 export function alphaShareOf(rank: number): number {
   return rank === 1 ? FIRST_SHARE : (2 * (1 - FIRST_SHARE)) / (rank * (rank + 1));
