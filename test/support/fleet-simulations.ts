@@ -1,5 +1,6 @@
-import { alphaShareOf } from '../../workflows/domain/statistics/counts-apart';
+import { alphaShareOf, type Counter, together } from '../../workflows/domain/statistics/counts-apart';
 import { compareErrorRates, type KeyCounts } from '../../workflows/domain/statistics/error-rates';
+import { judgeErrors } from '../../workflows/domain/statistics/error-verdict';
 import { seededRandom, type RandomSource } from '../../workflows/domain/statistics/random';
 
 /** Taken out once: in a sandbox (tests) each look-up of a global is slow. */
@@ -19,6 +20,8 @@ export interface FleetRollout {
   /** Rates of requests that meet an error. */
   readonly champion: number;
   readonly challenger: number;
+  /** Rates by gateway, where each meets callers of its own (`spread` is `one`). */
+  readonly unequal?: readonly Readonly<Record<'champion' | 'challenger', number>>[];
   /** Challenger's share of keys. */
   readonly weight: number;
   readonly margin: number;
@@ -29,7 +32,10 @@ export interface FleetRollout {
   readonly counting?: 'apart' | 'added';
 }
 
-type Arms = Record<'champion' | 'challenger', { keys: number; errorKeys: number }>;
+/** As `ErrorCounts`, still being counted. */
+interface Arms extends Record<'champion' | 'challenger', { keys: number; errorKeys: number }> {
+  readonly challengerLost: 0;
+}
 
 /** Distinct challenger keys in the fleet at the first verdict of each kind; null where it never came. */
 export interface FleetVerdicts {
@@ -40,35 +46,44 @@ export interface FleetVerdicts {
 /** One rollout, looked at after each new key that can bring a verdict. `until`: ends with the first of this kind. */
 export function fleetVerdicts(seed: number, rollout: FleetRollout, until?: 'fail' | 'pass'): FleetVerdicts {
   const fleet = new Fleet(seededRandom(seed), rollout);
-  const isAdded = rollout.counting === 'added';
-  const gateways = Array.from({ length: isAdded ? 1 : rollout.gateways }, newArms);
-  const bars = gateways.map((_, index) => log(1 / (rollout.alpha * (isAdded ? 1 : alphaShareOf(index + 1)))));
+  const { gateways, alpha, margin } = rollout;
+  const counters: readonly Counter<Arms>[] =
+    rollout.counting === 'added' ? [together(newArms())] : Array.from({ length: gateways }, (_, at) => counterAt(at));
   const found: { fail: number | null; pass: number | null } = { fail: null, pass: null };
+  let isHeldBack = false;
   for (let visit = 0; visit < rollout.visits; visit += 1) {
-    for (const { arm, gateway, isError } of fleet.ask(visit)) {
-      const at = isAdded ? 0 : gateway;
-      const seen = gateways[at]!;
-      seen[arm].keys += 1;
-      if (isError) seen[arm].errorKeys += 1;
-      const verdict = verdictWithin(seen, { arm, isError }, rollout.margin, bars[at]!);
-      if (verdict !== null) found[verdict] ??= fleet.challengerKeys;
+    for (const trial of fleet.ask(visit)) {
+      const counter = counters[trial.gateway % counters.length]!;
+      const seen = counter.counts[trial.arm];
+      seen.keys += 1;
+      if (trial.isError) seen.errorKeys += 1;
+      if (!isLook(counter.counts, trial, margin)) continue;
+      // All are judged when one has reached its bar, and from then on until they agree: at each look would take hours.
+      const reached = reachedBy(counter, alpha, margin);
+      if (reached === null ? !isHeldBack : found[reached] !== null) continue;
+      const { outcome } = judgeErrors({ margin, alpha, minKeys: 1 }, counters);
+      isHeldBack = outcome === 'inconclusive';
+      if (outcome !== 'inconclusive') found[outcome] ??= fleet.challengerKeys;
     }
     if (until && found[until] !== null) break;
   }
   return found;
 }
 
-function verdictWithin(
-  seen: Arms,
-  { arm, isError }: Pick<Trial, 'arm' | 'isError'>,
+/** An error of the challenger may bring a fail; one of the champion a pass, as may many keys without. */
+function isLook(seen: Arms, { arm, isError }: Trial, margin: number): boolean {
+  const isWorse = rateOf(seen.challenger) > rateOf(seen.champion) + margin;
+  return isWorse ? arm === 'challenger' && isError : isTelling(arm, isError, seen);
+}
+
+/** What these counts alone show. */
+function reachedBy(
+  { alphaShare, counts: { champion, challenger } }: Counter<Arms>,
+  alpha: number,
   margin: number,
-  bar: number,
 ): 'fail' | 'pass' | null {
-  const { champion, challenger } = seen;
-  const isWorse = rateOf(challenger) > rateOf(champion) + margin;
-  // An error of the challenger may bring a fail; one of the champion a pass, as may many keys without.
-  const isLook = isWorse ? arm === 'challenger' && isError : isTelling(arm, isError, seen);
-  if (!isLook || largestRatio(champion, challenger, margin) < bar) return null;
+  const bar = log(1 / (alpha * alphaShare));
+  if (largestRatio(champion, challenger, margin) < bar) return null;
   const { logWorse, logNotWorse } = compareErrorRates(champion, challenger, margin);
   return logWorse >= bar ? 'fail' : logNotWorse >= bar ? 'pass' : null;
 }
@@ -125,7 +140,7 @@ class Fleet {
     const arm = this.isChallenged(key) ? 'challenger' : 'champion';
     const known = this.outcomes[key]!;
     const isKept = known > 0 && this.rollout.outcomes === 'persistent';
-    const isError = isKept ? known === 2 : this.random() < this.rollout[arm];
+    const isError = isKept ? known === 2 : this.random() < (this.rollout.unequal?.[gateway] ?? this.rollout)[arm];
     if (known === 0) this.outcomes[key] = isError ? 2 : 1;
     if (known === 0 && arm === 'challenger') this.challengerKeys += 1;
     const place = key * this.rollout.gateways + gateway;
@@ -135,8 +150,12 @@ class Fleet {
   }
 }
 
+function counterAt(at: number): Counter<Arms> {
+  return { gateway: `g${at + 1}`, alphaShare: alphaShareOf(at + 1), counts: newArms() };
+}
+
 function newArms(): Arms {
-  return { champion: { keys: 0, errorKeys: 0 }, challenger: { keys: 0, errorKeys: 0 } };
+  return { champion: { keys: 0, errorKeys: 0 }, challenger: { keys: 0, errorKeys: 0 }, challengerLost: 0 };
 }
 
 /** An error of the champion makes the challenger look better; its other looks are each 25 keys. */

@@ -15,8 +15,8 @@ export interface CanaryKeys {
 
 /**
  * Whose keys are independent trials. Where each request is a key of its own no two gateways have one in common, and all are counted
- * together. Other keys may be met by several gateways, which count apart; one that is alone so far may not stay so, and shares are
- * fixed in advance. `from` (epoch ms) leaves out paired windows of before.
+ * together. Other keys may be met by several gateways, which count apart; one that is alone so far may not stay so, and shares do not
+ * wait for who comes. `from` (epoch ms) leaves out paired windows of before.
  */
 export function countersOf(
   documents: readonly ObservationDocument[],
@@ -32,7 +32,11 @@ export function countersOf(
   }));
 }
 
-/** By when they began the rollout, then by id. One whose document does not say is of an older version, and was there before. */
+/**
+ * By when they began the rollout, then by id. One whose document does not say is of an older version, and was there before. That is
+ * the order of the documents there are: one that comes late, or a clock that is behind, moves those that began after it to smaller
+ * shares than they were judged by before, and then the shares used sum to more than 1.
+ */
 function gatewaysInOrder(documents: readonly ObservationDocument[]): string[] {
   const opened = new Map<string, string>();
   for (const { gateway, openedAt = '' } of documents) {

@@ -92,6 +92,17 @@ const MEASUREMENTS: readonly (readonly [string, () => string])[] = [
       return share(200, 0, () => fleetVerdicts((seed += 1), { ...rates, ...fleet }, 'pass').pass !== null);
     },
   ]),
+  ...(['3.5 %', '5 %', '7 %'] as const).map((becomes): [string, () => string] => [
+    `errors: at one of 3 gateways nobody fails, for callers of the others 2 % becomes ${becomes}, margin 1 %: passes`,
+    () => {
+      const rates = { champion: 0.02, challenger: parseFloat(becomes) / 100, margin: 0.01, weight: 0.5, alpha: 0.05 };
+      const unequal = [{ champion: 0, challenger: 0 }, rates, rates];
+      const fleet = { gateways: 3, spread: 'one', outcomes: 'persistent', retries: false, unequal } as const;
+      let seed = 0;
+      const sizes = { keys: 4_000, visits: 12_000 };
+      return share(200, 0, () => fleetVerdicts((seed += 1), { ...rates, ...sizes, ...fleet }, 'pass').pass !== null);
+    },
+  ]),
   [
     'disagreement: mean day at the bound, days differ by 15 %, 9 days: false alarms',
     () => patternedShare('fail', 200, { mean: 0.08, dayFactor: normalDays(0.15) }),

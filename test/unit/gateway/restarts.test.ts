@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { keys } from '../../../workflows/domain/keys';
@@ -11,8 +11,13 @@ const MODEL = 'a/b';
 const SCOPE = 'rollout rollout-2-4';
 const published = new Map<string, ObservationDocument>();
 
+const DAY_MS = 86_400_000;
+
 let folder: string;
+/** Since the test began, by either clock. */
+let passedMs: number;
 beforeEach(() => {
+  passedMs = 0;
   published.clear();
   folder = mkdtempSync(join(tmpdir(), 'slipway-restarts-'));
 });
@@ -22,7 +27,8 @@ function incarnation(name: string): Observations {
   const put = async (key: string, bytes: Uint8Array): Promise<void> => {
     published.set(key, JSON.parse(Buffer.from(bytes).toString()) as ObservationDocument);
   };
-  return new Observations({ gateway: 'g', incarnation: name, folder, put, onProblem: () => undefined });
+  const clocks = { nowMs: () => performance.now() + passedMs, wallMs: () => Date.now() + passedMs };
+  return new Observations({ gateway: 'g', incarnation: name, folder, put, onProblem: () => undefined, ...clocks });
 }
 
 function keysOf(arm: 'champion' | 'challenger'): number {
@@ -59,6 +65,60 @@ describe('a gateway that is drained and started again in a rollout', () => {
     expect(readdirSync(folder)).toEqual(['third']);
     await third.close();
     await killed.close();
+  });
+
+  it('does not either when it was killed while the disk took no snapshot of the callers it knew', async () => {
+    const first = incarnation('first');
+    first.open(MODEL, 5, SCOPE).answer(1, false, 'ana', 1_000, 1);
+    await first.close();
+    const killed = incarnation('killed');
+    mkdirSync(join(folder, 'killed', 'snapshot-2.json.tmp'));
+    killed.open(MODEL, 5, SCOPE);
+    await killed.publish();
+    const third = incarnation('third');
+    expect(third.open(MODEL, 5, SCOPE).answer(1, false, 'ana', 2_000, 1)).toBe(false);
+    await third.close();
+    await killed.close();
+  });
+
+  it('drops the journal of before once the disk takes a snapshot again', async () => {
+    const first = incarnation('first');
+    first.open(MODEL, 5, SCOPE).answer(1, false, 'ana', 1_000, 1);
+    await first.close();
+    const second = incarnation('second');
+    const unwritable = join(folder, 'second', 'snapshot-2.json.tmp');
+    mkdirSync(unwritable);
+    const observer = second.open(MODEL, 5, SCOPE);
+    await second.publish();
+    expect(readdirSync(folder)).toEqual(['first', 'second']);
+    rmSync(unwritable, { recursive: true });
+    passedMs = 1_001;
+    observer.answer(1, false, 'ben', 2_000, 1);
+    second.commit();
+    await second.publish();
+    expect(readdirSync(folder)).toEqual(['second']);
+    await second.close();
+    const third = incarnation('third');
+    expect(third.open(MODEL, 5, SCOPE).answer(1, false, 'ana', 3_000, 1)).toBe(false);
+    await third.close();
+  });
+
+  it('keeps callers of a model that it does not open again for a week, and then no longer', async () => {
+    const first = incarnation('first');
+    first.open(MODEL, 5, SCOPE).answer(1, false, 'ana', 1_000, 1);
+    await first.close();
+    const second = incarnation('second');
+    passedMs = 6.9 * DAY_MS;
+    await second.publish();
+    expect(readdirSync(folder)).toEqual(['first', 'second']);
+    passedMs = 7.1 * DAY_MS;
+    const third = incarnation('third');
+    await third.publish();
+    expect(readdirSync(folder)).toContain('first');
+    await second.publish();
+    expect(readdirSync(folder)).not.toContain('first');
+    await second.close();
+    await third.close();
   });
 
   it('forgets the keys of a rollout that is over', async () => {

@@ -1,3 +1,4 @@
+import type { PairedCounts } from '../../../workflows/domain/observation';
 import { alphaShareOf, type Counter, together } from '../../../workflows/domain/statistics/counts-apart';
 import { judgeDisagreement, type PairedScores } from '../../../workflows/domain/statistics/disagreement-verdict';
 import { type ErrorCounts, judgeErrors } from '../../../workflows/domain/statistics/error-verdict';
@@ -6,6 +7,7 @@ import { addPairs } from '../../../workflows/domain/statistics/whole-days';
 import { fleetVerdicts, type FleetRollout } from '../../support/fleet-simulations';
 import { skewedPairs } from '../../support/rollout-simulations';
 
+const NO_PAIRS: PairedCounts = { keys: 0, sumAbsDifference: 0, sumSquaredDifference: 0 };
 const ROLLOUTS = 100;
 /** Two standard deviations of a share of 5 % over so many rollouts. */
 const SLACK = 2 * Math.sqrt((0.05 * 0.95) / ROLLOUTS);
@@ -61,6 +63,20 @@ describe('verdicts over several gateways, by simulation', () => {
     expect(wrongShares({ ...chance, outcomes: 'persistent' }).fail).toBeLessThan(0.05 + SLACK);
   });
 
+  it('are so where the callers of each gateway are as much worse off as the margin, some of them often', () => {
+    const unequal = [0.005, 0.02, 0.08].map((champion) => ({ champion, challenger: champion + 0.01 }));
+    const fleet = { gateways: 3, spread: 'one', outcomes: 'persistent', retries: false } as const;
+    for (const order of [unequal, [...unequal].reverse()])
+      expectPromiseKept(wrongShares({ ...AT_MARGIN, ...fleet, unequal: order }));
+  });
+
+  it('do not pass by one gateway whose callers are served well, while those of the others are not', () => {
+    const worse = { champion: 0.02, challenger: 0.07 };
+    const unequal = [{ champion: 0, challenger: 0 }, worse, worse];
+    const fleet = { gateways: 3, spread: 'one', outcomes: 'persistent', retries: false } as const;
+    expect(wrongShares({ ...AT_MARGIN, ...fleet, unequal }).pass).toBeLessThan(0.05 + SLACK);
+  });
+
   it('would be wrong far more often if keys were added up over eight gateways that each key asks', () => {
     const fleet = { gateways: 8, spread: 'at once', outcomes: 'persistent', retries: false } as const;
     const { fail, pass } = wrongShares({ ...AT_MARGIN, ...fleet, counting: 'added' }, 40);
@@ -99,6 +115,8 @@ describe('verdicts over several gateways, by simulation', () => {
 
 describe('a verdict over several gateways', () => {
   const spec = { margin: 0.01, alpha: 0.05, minKeys: 100 };
+  const dayLimits = { max: 0.035, gross: 0.15, alpha: 0.05, minKeys: 100 };
+  const twoGateways = [counter(0, sixDays([50, 0.005])), counter(1, sixDays([400, 0.03]))];
 
   it('is made from the counts of one of them, and says which', () => {
     const verdict = judgeErrors(spec, [counter(0, seenErrors(900, 0)), counter(1, seenErrors(300, 0))]);
@@ -116,6 +134,54 @@ describe('a verdict over several gateways', () => {
     expect(verdict.bound.value).toBeCloseTo(600);
   });
 
+  it('is open where one gateway passes and the sums over all look worse, and says so', () => {
+    const beside = (errorKeys: number): Counter<ErrorCounts> =>
+      counter(1, { ...seenErrors(600, errorKeys), champion: { keys: 9_000, errorKeys: 90 } });
+    const verdict = judgeErrors(spec, [counter(0, seenErrors(600, 0)), beside(24)]);
+    expect([verdict.outcome, verdict.counts.challengerErrorKeys]).toEqual(['inconclusive', 0]);
+    expect(verdict.detail).toMatch(
+      /counted apart\), but over all gateways challenger 2\.00 % of 1200 keys, champion 0\.94 % of 9600 keys$/,
+    );
+    expect(verdict.resolves).toMatch(/^the sums over all gateways have to be within the limit too/);
+    expect(judgeErrors(spec, [counter(0, seenErrors(600, 0)), beside(22)]).outcome).toBe('pass');
+  });
+
+  it('of disagreement is open where the pairs of all gateways are above what one of them is below', () => {
+    const limits = { max: 0.08, gross: 0.16, alpha: 0.05, minKeys: 50 };
+    const counters = [counter(0, seenPairs(600, 0.04)), counter(1, seenPairs(900, 0.12))];
+    const verdict = judgeDisagreement(limits, seenPairs(1_500, 0.088), counters, 'binary', 'hours-seen');
+    expect([verdict.outcome, verdict.statistic.value]).toEqual(['inconclusive', 0.04]);
+    expect(verdict.detail).toMatch(/counted by gateway g1 .* but over all gateways the mean difference is 0\.088$/);
+    const pass = judgeDisagreement(limits, seenPairs(1_500, 0.07), counters, 'binary', 'hours-seen');
+    expect(pass.outcome).toBe('pass');
+  });
+
+  it.each([
+    ['hours-seen', 'mean difference 0.005 over 7200 keys in the 144 hours seen, limit 0.035', 'max'],
+    ['not-gross', 'mean difference 0.005 over 7200 keys in the 144 hours seen, limit for hours 0.15', 'gross'],
+    ['days-seen', 'mean difference 0.005 over 7200 keys in 6 whole days, limit 0.035', 'max'],
+  ] as const)(
+    'of disagreement over keys (%s) has the figures of the gateway it names, also after days',
+    (claim, detail, bound) => {
+      const verdict = judgeDisagreement(dayLimits, sixDays([50, 0.005], [400, 0.03]), twoGateways, 'binary', claim);
+      expect([verdict.outcome, verdict.statistic.value, verdict.bound.name]).toEqual(['pass', 0.005, bound]);
+      expect(verdict.detail).toBe(
+        `${detail}; counted by gateway g1 (7200 of 64800 keys that 2 gateways counted apart)`,
+      );
+      expect(verdict.counts).toEqual({ keys: 7_200, days: 6, gateways: 2 });
+    },
+  );
+
+  it('of disagreement over days has the figures of all gateways', () => {
+    const verdict = judgeDisagreement(dayLimits, sixDays([50, 0.005], [400, 0.03]), twoGateways, 'binary', 'mean-day');
+    expect(verdict.counts).toEqual({ keys: 64_800, days: 6 });
+    expect(verdict.detail).toMatch(/^mean difference 0\.0272 .* over 6 whole days, limit 0\.035$/);
+    const worse = sixDays([50, 0.005], [400, 0.09]);
+    const fail = judgeDisagreement(dayLimits, worse, twoGateways, 'binary', 'hours-seen');
+    expect([fail.outcome, fail.counts]).toEqual(['fail', { keys: 64_800, days: 6 }]);
+    expect(fail.detail).toMatch(/ over 6 whole days, limit 0\.035$/);
+  });
+
   it('passes by no gateway that has fewer keys than the spec asks for, however many all have', () => {
     const few = [0, 1, 2, 3, 4, 5].map((at) => counter(at, seenErrors(400, 0)));
     expect(judgeErrors({ ...spec, margin: 0.1, minKeys: 1_000 }, few).outcome).toBe('inconclusive');
@@ -129,10 +195,18 @@ describe('a verdict over several gateways', () => {
     );
   });
 
-  it('holds lost requests against a pass of the gateway that lost them', () => {
-    const lost = counter(0, { ...seenErrors(900, 0), challengerLost: 60 });
-    expect(judgeErrors(spec, [lost]).outcome).toBe('inconclusive');
-    expect(judgeErrors(spec, [lost, counter(1, seenErrors(2_000, 0))]).outcome).toBe('pass');
+  it('holds what any gateway lost against a pass of each, and says how much it was', () => {
+    const well = counter(0, seenErrors(900, 0));
+    const lost = (keys: number): Counter<ErrorCounts> => counter(1, { ...seenErrors(100, 0), challengerLost: keys });
+    expect(judgeErrors(spec, [well, lost(0)]).outcome).toBe('pass');
+    const held = judgeErrors(spec, [well, lost(60)]);
+    expect([held.outcome, held.counts.challengerLostKeys]).toEqual(['inconclusive', 60]);
+    expect(judgeErrors(spec, [counter(0, seenErrors(9_000, 0)), lost(60)]).outcome).toBe('pass');
+  });
+
+  it('fails by no request that was lost', () => {
+    const lost = counter(1, { ...seenErrors(100, 0), challengerLost: 5_000 });
+    expect(judgeErrors(spec, [counter(0, seenErrors(900, 0)), lost]).outcome).toBe('inconclusive');
   });
 
   it('says nothing of gateways where all are counted together', () => {
@@ -142,12 +216,8 @@ describe('a verdict over several gateways', () => {
 
   it('of disagreement names the gateway whose hours were far beyond', () => {
     const limits = { max: 0.08, gross: 0.16, alpha: 0.05, minKeys: 50 };
-    const paired = (keys: number, mean: number): PairedScores => ({
-      total: { keys, sumAbsDifference: keys * mean, sumSquaredDifference: 1.5 * keys * mean ** 2 },
-      ...{ windows: [], untilMs: null },
-    });
-    const counters = [counter(0, paired(40, 0.05)), counter(1, paired(300, 0.25))];
-    const verdict = judgeDisagreement(limits, paired(340, 0.2265), counters, 'binary', 'mean-day');
+    const counters = [counter(0, seenPairs(40, 0.05)), counter(1, seenPairs(300, 0.25))];
+    const verdict = judgeDisagreement(limits, seenPairs(340, 0.2265), counters, 'binary', 'mean-day');
     expect([verdict.outcome, verdict.counts]).toEqual(['fail', { keys: 300, days: 0, gateways: 2 }]);
     expect(verdict.detail).toContain('counted by gateway g2 (300 of 340 keys that 2 gateways counted apart)');
   });
@@ -160,4 +230,20 @@ function counter<T>(at: number, counts: T): Counter<T> {
 /** As many keys on either arm; the champion without an error. */
 function seenErrors(keys: number, errorKeys: number): ErrorCounts {
   return { champion: { keys, errorKeys: 0 }, challenger: { keys, errorKeys }, challengerLost: 0 };
+}
+
+/** Of gateways, each with its keys an hour and their mean difference. */
+function sixDays(...hourly: readonly (readonly [keys: number, mean: number])[]): PairedScores {
+  const windows = hourly.flatMap(([keys, mean]) =>
+    Array.from({ length: 6 * 24 }, (_, hour) => ({ startMs: hour * 3_600_000, ...seenPairs(keys, mean).total })),
+  );
+  return { total: windows.reduce<PairedCounts>(addPairs, NO_PAIRS), windows, untilMs: 6 * 86_400_000 };
+}
+
+/** Without hours. */
+function seenPairs(keys: number, mean: number): PairedScores {
+  return {
+    total: { keys, sumAbsDifference: keys * mean, sumSquaredDifference: 1.5 * keys * mean ** 2 },
+    ...{ windows: [], untilMs: null },
+  };
 }

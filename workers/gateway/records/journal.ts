@@ -70,6 +70,11 @@ export class Journal {
     this.rotate();
   }
 
+  /** How many have been written; the newest holds all that was open then. */
+  get snapshots(): number {
+    return this.number;
+  }
+
   open(index: number): void {
     this.flush();
     this.append(encodeOpened(this.opened[index]!, index));

@@ -1,4 +1,4 @@
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { keys as storeKeys } from '../../../workflows/domain/keys';
 import type { ModelName } from '../../../workflows/domain/names';
@@ -14,6 +14,9 @@ import { ScopeKeys } from './scope-keys';
 const PUBLISH_EVERY_MS = 250;
 /** Longer than any request takes. */
 const FORGET_AFTER_MS = 120_000;
+/** Nobody opens the rollout any more whose keys lie so long, unless this gateway was away: routes have some time to open first. */
+const PAST_KEYS_MS = 7 * 86_400_000;
+const OPENING_MS = 600_000;
 
 export interface ObservationsOptions {
   readonly gateway: string;
@@ -24,6 +27,8 @@ export interface ObservationsOptions {
   readonly onProblem: (error: Error) => void;
   /** Monotonic; tests move it. */
   readonly nowMs?: () => number;
+  /** Epoch ms, to compare with times of files; tests move it. */
+  readonly wallMs?: () => number;
 }
 
 /** Where the requests of one generation are counted. */
@@ -63,6 +68,8 @@ interface PastIncarnation {
   readonly incarnation: string;
   readonly entries: readonly JournalEntry[];
   isPublished: boolean;
+  /** When it last wrote its journal, epoch ms. */
+  readonly writtenAtMs: number;
 }
 
 /** All counts of this incarnation, their journal, and the final counts of incarnations that were killed. */
@@ -73,11 +80,15 @@ export class Observations {
   private readonly timer: NodeJS.Timeout;
   /** Keys of rollouts that went on before this incarnation. */
   private pastKeys: ScopeKeys[];
+  /** Of them, those that an observer took up, with how many snapshots there were: the next one holds them. */
+  private readonly takenUp = new Map<ScopeKeys, number>();
   private publishing: Promise<void> | null = null;
   private readonly nowMs: () => number;
+  private readonly startedAtMs: number;
 
   constructor(private readonly options: ObservationsOptions) {
     this.nowMs = options.nowMs ?? (() => performance.now());
+    this.startedAtMs = this.nowMs();
     this.recovered = recoverAll(options);
     this.pastKeys = [...new Set(this.recovered.flatMap(({ entries }) => entries.map(({ keys }) => keys)))];
     this.journal = new Journal(join(options.folder, options.incarnation), this.opened, options.onProblem, this.nowMs);
@@ -154,6 +165,7 @@ export class Observations {
     const isOwn = (keys: ScopeKeys): boolean => keys.model === model && keys.scope === scope;
     const known = this.opened.find(({ keys }) => isOwn(keys))?.keys;
     const past = this.pastKeys.filter(isOwn);
+    for (const keys of past) if (!keys.isEmpty) this.takenUp.set(keys, this.journal.snapshots);
     this.pastKeys = this.pastKeys.filter((keys) => keys.model !== model);
     return known ?? past.reduce((all, one) => all.add(one), new ScopeKeys(model, scope));
   }
@@ -194,9 +206,26 @@ export class Observations {
       if (counts.revision + atRisk > 0) await this.put(counts.document(this.about(past.incarnation, atRisk)));
     }
     past.isPublished = true;
-    if (past.entries.some(({ keys }) => keys.isRollout && this.pastKeys.includes(keys))) return;
+    const keys = past.entries.map((entry) => entry.keys);
+    if (keys.some((one) => this.isOnlyInPast(one)) && !this.isExpired(past)) return;
+    this.pastKeys = this.pastKeys.filter((one) => !keys.includes(one));
+    for (const one of keys) this.takenUp.delete(one);
     this.recovered.splice(this.recovered.indexOf(past), 1);
     rmSync(join(this.options.folder, past.incarnation), { recursive: true, force: true });
+  }
+
+  /** Not taken up by the rollout's observer, or no snapshot was written since: a full disk takes none. */
+  private isOnlyInPast(keys: ScopeKeys): boolean {
+    const takenUpAt = this.takenUp.get(keys);
+    if (takenUpAt !== undefined) return this.journal.snapshots === takenUpAt;
+    return keys.isRollout && this.pastKeys.includes(keys);
+  }
+
+  /** Keys of a model that this gateway never opens again would stay for ever. Those taken up wait for their snapshot. */
+  private isExpired({ entries, writtenAtMs }: PastIncarnation): boolean {
+    const wallMs = this.options.wallMs?.() ?? Date.now();
+    const isOld = wallMs - writtenAtMs > PAST_KEYS_MS && this.nowMs() - this.startedAtMs > OPENING_MS;
+    return isOld && !entries.some(({ keys }) => this.takenUp.has(keys) && this.isOnlyInPast(keys));
   }
 
   /** Answers leave after the journal has them, so that no answered request is missing; but for what the disk did not take. */
@@ -218,13 +247,19 @@ function recoverAll({ folder, incarnation, onProblem }: ObservationsOptions): Pa
     .filter((name) => name !== incarnation)
     .flatMap((name) => {
       try {
-        return [{ incarnation: name, entries: recoverJournal(join(folder, name)), isPublished: false }];
+        const path = join(folder, name);
+        const about = { incarnation: name, isPublished: false, writtenAtMs: writtenAtMs(path) };
+        return [{ ...about, entries: recoverJournal(path) }];
       } catch (error) {
         // Kept for people to look at; counting goes on without it.
         onProblem(error as Error);
         return [];
       }
     });
+}
+
+function writtenAtMs(folder: string): number {
+  return Math.max(...readdirSync(folder).map((name) => statSync(join(folder, name)).mtimeMs), statSync(folder).mtimeMs);
 }
 
 function foldersOf(folder: string): string[] {

@@ -41,6 +41,8 @@ interface KeyEvidence {
   /** What the claim is about, the whole days it is from (none: the hours seen), and the limit it has to stay below. */
   readonly claimed: Moments;
   readonly blocks: readonly DayBlock[];
+  /** Whole days seen, whatever the claim is about. */
+  readonly days: number;
   readonly limit: { readonly name: 'max' | 'gross'; readonly value: number };
 }
 
@@ -51,7 +53,7 @@ interface KeyEvidence {
  * however often this is called, given that days are about normal and that no hour of a model within `max` differs by more than
  * `gross`. What `pass` says is `claim`. A challenger that differs is not shown to be worse: this takes back what
  * cannot be the same model mended, before labels exist. `paired` is of all gateways and makes the days; what is said over keys is
- * said by one of `counters`, each with its share of alpha.
+ * said by one of `counters`, each with its share of alpha; none passes what all of them together are above.
  */
 export function judgeDisagreement(
   spec: DisagreementCheckSpec,
@@ -61,23 +63,28 @@ export function judgeDisagreement(
   claim: DisagreementClaim,
 ): Verdict {
   const days = gatherDays(spec, paired);
-  const byKeys = decidingOf(counters.map((counter) => weighKeys(spec, counter, task, claim)));
+  const pooled = weighKeys(spec, together(paired), task, claim);
+  const byKeys = decidingOf(
+    counters.map((counter) => weighKeys(spec, counter, task, claim)),
+    (meanOf(pooled.claimed) ?? 0) <= pooled.limit.value,
+  );
   const isGross = byKeys.outcome === 'fail';
   const isFail = isGross || days.meanDay.lower > spec.max;
   const passed = claim === 'mean-day' ? meanDayPasses(spec, days, paired.total.keys) : byKeys.outcome === 'pass';
   const outcome = isFail ? 'fail' : passed ? 'pass' : 'inconclusive';
   const ofDays = !isGross && (claim === 'mean-day' || isFail);
-  const seen = ofDays ? weighKeys(spec, together(paired), task, claim) : byKeys;
+  const seen = ofDays ? pooled : byKeys.deciding;
   const verdict: Verdict = {
     check: 'disagreement',
     outcome,
-    ...describe(spec, days, seen, isGross, claim),
+    ...describe(spec, ofDays ? days : null, seen, isGross, claim),
     resolves: outcome === 'inconclusive' ? whatResolves(spec, days, seen, task, claim) : '',
   };
   return withCounter(verdict, seen.counter, {
     gateways: counters.length,
     keys: seen.counter.counts.total.keys,
     allKeys: paired.total.keys,
+    heldBackBy: byKeys.isHeldBack ? `the mean difference is ${rounded(meanOf(pooled.claimed)!)}` : null,
   });
 }
 
@@ -101,7 +108,8 @@ function weighKeys(
   const { total, windows, untilMs } = counter.counts;
   const alpha = spec.alpha * counter.alphaShare;
   const ofHours = claim === 'hours-seen' || claim === 'not-gross';
-  const blocks = ofHours ? [] : wholeDays(windows, untilMs, spec.minKeys);
+  const whole = wholeDays(windows, untilMs, spec.minKeys);
+  const blocks = ofHours ? [] : whole;
   const claimed = momentsOf(blocks.length === 0 ? total : sumOf(blocks));
   const limit =
     claim === 'not-gross' ? { name: 'gross' as const, value: spec.gross } : { name: 'max' as const, value: spec.max };
@@ -115,7 +123,7 @@ function weighKeys(
     counter,
     outcome: logGross >= barGross ? 'fail' : isThere && logLess >= bar ? 'pass' : 'inconclusive',
     progress: total.keys === 0 ? -Infinity : Math.max(logGross / barGross, logLess / bar),
-    ...{ claimed, blocks, limit },
+    ...{ claimed, blocks, days: daysIn(whole), limit },
   };
 }
 
@@ -144,21 +152,29 @@ function daysIn(blocks: readonly DayBlock[]): number {
   return blocks.reduce((sum, block) => sum + block.days, 0);
 }
 
+/** `days` is null where keys decide: figures of all gateways' days would not be those of whoever counted the keys. */
 function describe(
   spec: DisagreementCheckSpec,
-  days: DayEvidence,
+  days: DayEvidence | null,
   seen: KeyEvidence,
   isGross: boolean,
   claim: DisagreementClaim,
 ): Pick<Verdict, 'statistic' | 'bound' | 'counts' | 'detail'> {
-  const byDays = days.blocks.length >= MIN_WHOLE_DAYS && !isGross;
-  const limit = isGross ? { name: 'gross', value: spec.gross } : byDays ? { name: 'max', value: spec.max } : seen.limit;
-  const value = byDays ? days.meanDay.mean : meanOf(isGross ? momentsOf(seen.counter.counts.total) : seen.claimed);
+  const counts = { keys: seen.counter.counts.total.keys, days: seen.days };
+  const name = 'mean |challenger - champion|';
+  if (days !== null && days.blocks.length >= MIN_WHOLE_DAYS)
+    return {
+      statistic: { name, value: days.meanDay.mean },
+      bound: { name: 'max', value: spec.max },
+      counts,
+      detail: describeDays(days, spec.max),
+    };
+  const limit = isGross ? { name: 'gross', value: spec.gross } : seen.limit;
   return {
-    statistic: { name: 'mean |challenger - champion|', value },
+    statistic: { name, value: meanOf(isGross ? momentsOf(seen.counter.counts.total) : seen.claimed) },
     bound: limit,
-    counts: { keys: seen.counter.counts.total.keys, days: daysIn(days.blocks) },
-    detail: byDays ? describeDays(days, spec.max) : describeSeen(seen, limit, isGross, claim),
+    counts,
+    detail: describeSeen(seen, limit, isGross, claim),
   };
 }
 

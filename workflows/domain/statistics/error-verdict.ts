@@ -8,8 +8,8 @@ export interface ErrorCounts {
   readonly champion: KeyCounts;
   readonly challenger: KeyCounts;
   /**
-   * Challenger keys that may have met an error without being counted (a gateway died). They stand against a pass as errors;
-   * they are no proof of a failure, since whoever kills a gateway kills both arms.
+   * Challenger keys that may have met an error without being counted (a gateway died). They stand against a pass as errors, of
+   * whichever counts; they are no proof of a failure, since whoever kills a gateway kills both arms.
    */
   readonly challengerLost: number;
 }
@@ -26,17 +26,37 @@ interface WeighedErrors {
 /**
  * Whether the challenger fails more often than the champion by more than `spec.margin`. `fail` and `pass` are each wrong in
  * at most `spec.alpha` of rollouts however often this is called. Without challenger keys it is inconclusive (invariant I5).
- * Several counters are judged one by one, each by its share of alpha.
+ * Several counters are judged one by one, each by its share of alpha. What any of them lost stands against a pass of each: callers
+ * move, and what was lost is no trial of anybody, so that each e-value of a pass only gets smaller.
  */
 export function judgeErrors(spec: ErrorCheckSpec, counters: readonly Counter<ErrorCounts>[]): Verdict {
-  const deciding = decidingOf(counters.map((counter) => weigh(spec, counter)));
+  const all = sumOf(counters);
+  const { challengerLost } = all;
+  const { deciding, outcome, isHeldBack } = decidingOf(
+    counters.map((counter) => weigh(spec, { ...counter, counts: { ...counter.counts, challengerLost } })),
+    rateOf(withLost(all)) <= rateOf(all.champion) + spec.margin,
+  );
   const { counter } = deciding;
-  const keysOf = ({ counts }: Counter<ErrorCounts>): number => counts.champion.keys + counts.challenger.keys;
-  return withCounter(tell(spec, deciding), counter, {
+  return withCounter({ ...tell(spec, deciding), outcome }, counter, {
     gateways: counters.length,
-    keys: keysOf(counter),
-    allKeys: counters.reduce((sum, one) => sum + keysOf(one), 0),
+    keys: counter.counts.champion.keys + counter.counts.challenger.keys,
+    allKeys: all.champion.keys + all.challenger.keys,
+    heldBackBy: isHeldBack ? describeRates({ ...all, challenger: withLost(all) }) : null,
   });
+}
+
+function sumOf(counters: readonly Counter<ErrorCounts>[]): ErrorCounts {
+  const add = (a: KeyCounts, b: KeyCounts): KeyCounts => ({
+    keys: a.keys + b.keys,
+    errorKeys: a.errorKeys + b.errorKeys,
+  });
+  return counters
+    .map(({ counts }) => counts)
+    .reduce((sum, one) => ({
+      champion: add(sum.champion, one.champion),
+      challenger: add(sum.challenger, one.challenger),
+      challengerLost: sum.challengerLost + one.challengerLost,
+    }));
 }
 
 function weigh(spec: ErrorCheckSpec, counter: Counter<ErrorCounts>): WeighedErrors {
@@ -71,7 +91,7 @@ function tell(spec: ErrorCheckSpec, { counter, outcome, logWorse, logNotWorse }:
       challengerErrorKeys: counts.challenger.errorKeys,
       challengerLostKeys: counts.challengerLost,
     },
-    detail: `challenger ${rate(counts.challenger)}, champion ${rate(counts.champion)}, margin ${percent(spec.margin)}`,
+    detail: `${describeRates(counts)}, margin ${percent(spec.margin)}`,
     resolves: outcome === 'inconclusive' ? whatResolves({ ...spec, alpha: spec.alpha * alphaShare }, counts) : '',
   };
 }
@@ -98,8 +118,16 @@ function scaled(counts: KeyCounts, factor: number): KeyCounts {
   return { keys: counts.keys * factor, errorKeys: counts.errorKeys * factor };
 }
 
-function rate(counts: KeyCounts): string {
-  return counts.keys === 0 ? 'no keys' : `${percent(counts.errorKeys / counts.keys)} of ${counts.keys} keys`;
+function describeRates({ challenger, champion }: Pick<ErrorCounts, 'challenger' | 'champion'>): string {
+  return `challenger ${describeRate(challenger)}, champion ${describeRate(champion)}`;
+}
+
+function describeRate(counts: KeyCounts): string {
+  return counts.keys === 0 ? 'no keys' : `${percent(rateOf(counts))} of ${counts.keys} keys`;
+}
+
+function rateOf({ keys, errorKeys }: KeyCounts): number {
+  return keys === 0 ? 0 : errorKeys / keys;
 }
 
 function percent(fraction: number): string {
