@@ -19,6 +19,8 @@ export interface PredictOptions {
 export interface Prediction {
   readonly id: string;
   readonly scores: readonly number[];
+  /** P(label = 1) by the release's signed map, where the request asked for it, or every answer has it. */
+  readonly calibrated?: readonly number[];
   readonly version: string;
   /** Empty where the gateway does not say. */
   readonly arm: string;
@@ -31,8 +33,9 @@ const answerSchema = z.looseObject({
   id: z.string().optional(),
   model_version: z.string().default(''),
   parameters: z.looseObject({ arm: z.string().optional() }).default({}),
-  outputs: z.array(z.looseObject({ data: z.array(z.number()) })).min(1),
+  outputs: z.array(z.looseObject({ name: z.string(), data: z.array(z.unknown()) })).min(1),
 });
+const numbers = z.array(z.number());
 const errorSchema = z.looseObject({ code: z.string().default(''), error: z.string().default('no reason given') });
 
 const TIMEOUT_MS = 10_000;
@@ -65,9 +68,11 @@ async function infer(
     data: rows.map((row) => row[name] ?? null),
   }));
   const answer = answerSchema.parse(await call(`${url}/infer`, { id, ...(parameters ? { parameters } : {}), inputs }));
+  const calibrated = answer.outputs.find(({ name }) => name === 'calibrated');
   return {
     id: answer.id ?? id,
-    scores: answer.outputs[0]!.data,
+    scores: numbers.parse(answer.outputs[0]!.data),
+    ...(calibrated ? { calibrated: numbers.parse(calibrated.data) } : {}),
     version: answer.model_version,
     arm: answer.parameters.arm ?? '',
     parameters: answer.parameters,

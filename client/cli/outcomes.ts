@@ -23,18 +23,22 @@ export function exitOfRun(result: RunResult): number {
   }
 }
 
+/** What started a run, and so what starts its next attempt. */
+export const STARTED_BY = { run: 'slipway run <spec>', import: 'slipway release import … --spec <spec>' } as const;
+
 /** What to type after a run that ended so. */
-export function nextAfter(result: RunResult): string {
+export function nextAfter(result: RunResult, startedBy: keyof typeof STARTED_BY): string {
+  const again = STARTED_BY[startedBy];
   const next: Record<RunOutcome, string> = {
     promoted: `slipway history ${result.model}`,
     'gates-failed': `slipway status ${result.model} --run ${result.run}`,
     'rolled-back': `slipway history ${result.model}`,
     inconclusive: `slipway history ${result.model}`,
     rejected: `slipway audit list ${result.model}`,
-    expired: 'slipway run <spec> --retry --from evaluate',
-    cancelled: 'slipway run <spec> --retry',
+    expired: `${again} --retry${startedBy === 'run' ? ' --from evaluate' : ''}`,
+    cancelled: `${again} --retry`,
     refused: `slipway audit list ${result.model}`,
-    failed: 'slipway run <spec> --retry',
+    failed: `${again} --retry`,
   };
   return next[result.outcome];
 }

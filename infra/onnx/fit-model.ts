@@ -4,7 +4,7 @@ import type { Signature } from '../../workflows/domain/release';
 import type { BuiltinTrainer, Task } from '../../workflows/domain/spec';
 import { SlipwayError } from '../../workflows/domain/errors';
 import { ROW_LOSSES } from '../../workflows/domain/statistics/metrics';
-import { tensorsOf } from './feature-table';
+import { tensorsOf } from './feature-tensors';
 import type { FeatureTable } from './feature-table';
 import { featurisedWidths, featuriseGraph } from './featurise-graph';
 import { decayMask, initialParameters } from './network';

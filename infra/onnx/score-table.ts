@@ -1,7 +1,8 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import { SlipwayError } from '../../workflows/domain/errors';
 import type { Signature } from '../../workflows/domain/release';
-import { tableOfRows, tensorsOf } from './feature-table';
+import { tableOfRows } from './feature-table';
+import { tensorsOf } from './feature-tensors';
 import type { FeatureTable, RowValue } from './feature-table';
 
 /** Rows of one run: bounds the memory of what the graph holds in between. */

@@ -35,16 +35,16 @@ async function check(session: Session, file: string, options: CheckOptions): Pro
   const bindings = followBindings(config.endpointsFile, { logger: silentLogger });
   const row = options.input === undefined ? undefined : parseRow(options.input);
   const found = await checkRow({ file, bindings, spec: await readSpec(options.spec), ...(row ? { row } : {}) });
-  session.result(found, describe(file, found));
+  session.result(found, describe(file, options.spec, found));
 }
 
-function describe(file: string, { endpoint, origin, path, row, score, latencyMs }: EndpointCheck): string[] {
+function describe(file: string, spec: string, { endpoint, origin, path, row, score, latencyMs }: EndpointCheck): string[] {
   return [
     `${basename(file)}: the endpoint ${endpoint} is at ${origin}`,
     `sent:  POST ${path} with ${JSON.stringify(row)}`,
     `score: ${score}`,
     `took:  ${formatNumber(latencyMs)} ms`,
-    `next:  slipway release import --endpoint ${file} --spec model.yaml`,
+    `next:  slipway release import --endpoint ${file} --spec ${spec}`,
   ];
 }
 

@@ -13,6 +13,7 @@ interface PredictOptions {
   readonly eventTime?: string;
   readonly key?: string;
   readonly gateway?: string;
+  readonly calibrated?: boolean;
 }
 
 const row = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
@@ -26,11 +27,12 @@ export function addPredict(program: Command): void {
     .option('--id <id>', 'request id, by which a label is joined later')
     .option('--event-time <ms>', 'event time, epoch ms, for models whose clock is the event')
     .option('--assignment-key <key>', 'what keeps a caller on one arm')
+    .option('--calibrated', 'ask for calibrated probabilities beside the scores')
     .option('--gateway <url>', 'gateway (default: that of the workspace)')
     .action(action(predict));
   withExample(
     command,
-    `slipway predict flights/late-arrival --input '{"hour": 17, "distance": 733}'`,
+    `slipway predict flights/late-arrival --event-time 983404800000 --input '{"distance": 954, "departure_local": 983376000000}'`,
     'slipway predict flights/late-arrival --input @rows.json --json',
   );
 }
@@ -43,6 +45,7 @@ async function predict(
   const { host, port } = session.config.gateway;
   const parameters = {
     ...(options.eventTime === undefined ? {} : { event_time: Number(options.eventTime) }),
+    ...(options.calibrated === true ? { calibrated: true } : {}),
     ...(options.assignmentKey === undefined ? {} : { assignment_key: options.assignmentKey }),
   };
   const answer = await predictRows(model, {
@@ -52,7 +55,10 @@ async function predict(
     ...(options.id === undefined ? {} : { id: options.id }),
   });
   session.result(answer, [
-    ...answer.scores.map((score) => formatNumber(score)),
+    ...answer.scores.map((score, row) => {
+      const calibrated = answer.calibrated?.[row];
+      return `${formatNumber(score)}${calibrated === undefined ? '' : `  calibrated ${formatNumber(calibrated)}`}`;
+    }),
     `release ${answer.version}, arm ${answer.arm}, request ${answer.id}`,
   ]);
 }

@@ -5,7 +5,7 @@ import { CAUSES, type Cause } from '../../../workflows/domain/names';
 import { type RunResult, type Step, STEPS } from '../../../workflows/domain/run';
 import { DEFAULT_KEY } from '../../client-ports';
 import { withExample } from '../examples';
-import { exitOfRun, nextAfter } from '../outcomes';
+import { exitOfRun, nextAfter, type STARTED_BY } from '../outcomes';
 import { action, type Session } from '../session';
 import { followRun } from '../follow-run';
 import { readSpecText } from './spec';
@@ -87,11 +87,11 @@ export async function startAndReport(
   }
   session.output.note(opening);
   const result = await followRun(client, model, id, (line) => session.output.note(line));
-  reportRun(session, result);
+  reportRun(session, result, extra.imported ? 'import' : 'run');
 }
 
-export function reportRun(session: Session, result: RunResult): void {
-  session.result(result, [`${result.outcome}: ${result.detail}`, `next: ${nextAfter(result)}`]);
+export function reportRun(session: Session, result: RunResult, startedBy: keyof typeof STARTED_BY): void {
+  session.result(result, [`${result.outcome}: ${result.detail}`, `next: ${nextAfter(result, startedBy)}`]);
   session.exitWith(exitOfRun(result));
 }
 

@@ -1,7 +1,10 @@
 import type { Command } from 'commander';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import type { ModelName } from '../../../workflows/domain/names';
+import type { GatewayHeartbeat } from '../../../workflows/domain/gateway';
+import { keys } from '../../../workflows/domain/keys';
 import type { DeploymentStatus } from '../../../workflows/deployment.messages';
+import { listAll } from '../../../infra/object-store/list-all';
 import { isDeployable, type ListedRun } from '../../run-list';
 import type { SlipwayClient } from '../../slipway-client';
 import { describeError } from '../errors';
@@ -11,6 +14,8 @@ import { drawDecision, drawRun, drawVerdict } from '../run-picture';
 import { action, type Session } from '../session';
 
 const RUNS_SHOWN = 10;
+/** Gateways say something every few seconds; one that was silent for so long may be gone. */
+const SILENT_AFTER_MS = 60_000;
 /** A status is read, not drawn: nothing is cut. */
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
@@ -85,6 +90,7 @@ async function statusOfModel(session: Session, client: SlipwayClient, model: Mod
   const shown = runs.slice(0, RUNS_SHOWN);
   session.result({ deployment, runs: shown }, [
     `${model}  serves ${serving(deployment)}${deployment?.champion ? `  ${shortDigest(deployment.champion.digest)}` : ''}`,
+    ...(await gatewayProblems(client, model)),
     ...(deployment?.rollout
       ? [`on trial ${trial(deployment)}`, ...deployment.rollout.verdicts.map((verdict) => `  ${drawVerdict(verdict)}`)]
       : []),
@@ -101,6 +107,20 @@ async function statusOfModel(session: Session, client: SlipwayClient, model: Mod
     ),
     ...(await whatWaits(client, runs)),
   ]);
+}
+
+/** What gateways that are alive say is wrong with the model: a release that does not open, a server that stays away. */
+async function gatewayProblems({ store }: SlipwayClient, model: ModelName): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const key of listAll(store, keys.gateways)) {
+    const bytes = await store.get(key);
+    if (!bytes) continue;
+    const { id, at, models } = JSON.parse(Buffer.from(bytes).toString('utf8')) as GatewayHeartbeat;
+    const problem = models[model]?.problem;
+    if (problem && Date.now() - Date.parse(at) < SILENT_AFTER_MS)
+      lines.push(`gateway ${id} says ${problem.code}: ${problem.message}`);
+  }
+  return lines;
 }
 
 /** A run that waits for people says so here too, with what to type; it needs Temporal, which the table does not. */

@@ -32,7 +32,8 @@ async function watch(session: Session, model: string, options: { run?: string })
     output.isTerminal && !session.json
       ? await animate(client, model, run, output)
       : await followRun(client, model, run, (line) => (session.json ? output.note(line) : output.line(line)));
-  reportRun(session, result);
+  const { request } = (await client.listRuns(model)).find((listed) => listed.request.run === run) ?? {};
+  reportRun(session, result, request?.imported ? 'import' : 'run');
 }
 
 /** Draws over the last frame until the run ends. */

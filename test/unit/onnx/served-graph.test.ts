@@ -3,7 +3,7 @@ import { Tensor } from 'onnxruntime-node';
 import { addDatePart, datePartOf } from '../../../infra/onnx/date-parts';
 import { fitModel } from '../../../infra/onnx/fit-model';
 import { featuriseGraph, featurisedWidths } from '../../../infra/onnx/featurise-graph';
-import { tensorsOf } from '../../../infra/onnx/feature-table';
+import { tensorsOf } from '../../../infra/onnx/feature-tensors';
 import { GraphBuilder } from '../../../infra/onnx/graph-builder';
 import { initialParameters, type NetworkShape } from '../../../infra/onnx/network';
 import { streamOf } from '../../../infra/onnx/random';
