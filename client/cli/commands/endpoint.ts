@@ -38,7 +38,11 @@ async function check(session: Session, file: string, options: CheckOptions): Pro
   session.result(found, describe(file, options.spec, found));
 }
 
-function describe(file: string, spec: string, { endpoint, origin, path, row, score, latencyMs }: EndpointCheck): string[] {
+function describe(
+  file: string,
+  spec: string,
+  { endpoint, origin, path, row, score, latencyMs }: EndpointCheck,
+): string[] {
   return [
     `${basename(file)}: the endpoint ${endpoint} is at ${origin}`,
     `sent:  POST ${path} with ${JSON.stringify(row)}`,

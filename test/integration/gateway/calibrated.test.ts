@@ -1,3 +1,4 @@
+import { predict } from '../../../client/predict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { signArmPermit } from '../../../client/signed-documents';
@@ -99,6 +100,14 @@ describe('calibrated probabilities', () => {
     const body = (await answer.json()) as Record<string, unknown>;
     expect(body).toMatchObject({ predictions: SCORES.map(Math.fround), calibrated: expected(PLATT) });
     expect(body).not.toHaveProperty('explanations');
+  });
+
+  it('are in what the client reads, where they came', async () => {
+    const { url } = await serve({ calibration: PLATT });
+    const rows = SCORES.map((distance) => ({ distance }));
+    const asked = await predict(MODEL, { gateway: url, rows, parameters: { calibrated: true } });
+    expect([asked.scores, asked.calibrated]).toEqual([SCORES.map(Math.fround), expected(PLATT)]);
+    expect(await predict(MODEL, { gateway: url, rows })).not.toHaveProperty('calibrated');
   });
 
   it('come as bytes where the caller wants bytes', async () => {

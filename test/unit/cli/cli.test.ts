@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { describeError } from '../../../client/cli/errors';
-import { exitOfRun } from '../../../client/cli/outcomes';
+import { exitOfRun, nextAfter } from '../../../client/cli/outcomes';
 import { formatNumber, formatTable } from '../../../client/cli/output';
 import { buildProgram } from '../../../client/cli/program';
 import { drawDecision, drawRun } from '../../../client/cli/run-picture';
@@ -61,6 +61,18 @@ describe('the exit code of a run', () => {
     expect(exitOfRun(result('failed', 'DATA_LABEL'))).toBe(3);
     expect(exitOfRun(result('refused', 'ROLE_MISSING'))).toBe(4);
     expect(exitOfRun(result('failed'))).toBe(70);
+  });
+});
+
+describe('what to type after a run', () => {
+  it('is what began it, where it is to be tried again', () => {
+    const failed = { model: 'a/b', run: 'r', outcome: 'failed', detail: '', version: null } as const;
+    expect([nextAfter(failed, 'run'), nextAfter(failed, 'import')]).toEqual([
+      'slipway run <spec> --retry',
+      'slipway release import … --spec <spec> --retry',
+    ]);
+    const expired = { ...failed, outcome: 'expired' } as const;
+    expect(nextAfter(expired, 'run')).toBe('slipway run <spec> --retry --from evaluate');
   });
 });
 
