@@ -121,7 +121,7 @@ export class InferCall implements BatchItem {
     const scores = this.scores!;
     const outputs = calibratedOutputs(release.manifest, this.request, scores);
     const answer: Answer = { release, arm, generation, requestId, scores, outputs };
-    if (wantsExplanation(release.manifest, this.request)) this.service.track(this.explain(answer));
+    if (wantsExplanation(release.manifest, this.request)) void this.explain(answer);
     else this.reply.answer(answer);
   }
 
@@ -136,6 +136,7 @@ export class InferCall implements BatchItem {
   private async explain(answer: Answer): Promise<void> {
     const { metrics, explainer } = this.service.options;
     const { model } = this.served.route;
+    this.service.workBegan();
     try {
       if (!explainer) throw new SlipwayError('INFERENCE_FAILED', 'answers are not explained here');
       const outputs = await explainer.explain({ ...answer, columns: this.columns });
@@ -146,6 +147,8 @@ export class InferCall implements BatchItem {
       metrics.countExplanation(model, isDue ? 'refused' : 'left-out');
       if (isDue) this.reply.refuse(problemOf(error));
       else this.reply.answer(answer);
+    } finally {
+      this.service.workEnded();
     }
   }
 

@@ -52,8 +52,9 @@ export interface InferenceContext {
   answerAfterCommit(call: { answer(): void }): void;
   /** The same where no batch will settle: the answer was known. */
   answerSoon(): void;
-  /** Work that goes on after its caller was answered: paired and shadow scores. */
-  track(work: Promise<void>): void;
+  /** Work goes on that outlives its caller's request: explanations, paired and shadow scores. A count, since there is one for each request. */
+  workBegan(): void;
+  workEnded(): void;
 }
 
 /** `retryMs`: when the queue will have room, at the measured speed. */

@@ -16,7 +16,9 @@ import type { ServedModel } from '../routes/served-model';
 /** Takes V2 requests through parsing, arm, validation, inference, counting and logging to an answer. */
 export class InferenceService implements InferenceContext {
   private readonly outbox: { answer(): void }[] = [];
-  private readonly pending = new Set<Promise<void>>();
+  /** Of what goes on after its caller was answered. */
+  private underWay = 0;
+  private whenIdle: (() => void)[] = [];
   private sequence = 0;
   private isFlushScheduled = false;
 
@@ -97,15 +99,18 @@ export class InferenceService implements InferenceContext {
     });
   }
 
-  /** Work that goes on after its caller was answered: paired and shadow scores. */
-  track(work: Promise<void>): void {
-    this.pending.add(work);
-    void work.finally(() => this.pending.delete(work));
+  workBegan(): void {
+    this.underWay += 1;
+  }
+
+  workEnded(): void {
+    this.underWay -= 1;
+    if (this.underWay === 0) for (const resolve of this.whenIdle.splice(0)) resolve();
   }
 
   /** All paired and shadow scores that were begun are in the log. */
   async settleBackground(): Promise<void> {
-    while (this.pending.size > 0) await Promise.all(this.pending);
+    if (this.underWay > 0) await new Promise<void>((resolve) => this.whenIdle.push(resolve));
   }
 }
 

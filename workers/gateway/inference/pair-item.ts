@@ -22,7 +22,6 @@ export class PairItem implements BatchItem {
     private readonly isNewKey: boolean,
     readonly columns: readonly Column[],
     readonly rows: number,
-    private readonly done: () => void,
   ) {}
 
   static start(
@@ -42,10 +41,10 @@ export class PairItem implements BatchItem {
       metrics.countComparison(model, 'pair', 'failed');
       return log.add(logged);
     }
-    let done!: () => void;
-    const work = new Promise<void>((resolve) => (done = resolve));
-    const item = new PairItem(service, logged, other, isNewKey, columns, logged.rows, done);
-    if (other.scorer.submitBackground(item)) return service.track(work);
+    const item = new PairItem(service, logged, other, isNewKey, columns, logged.rows);
+    service.workBegan();
+    if (other.scorer.submitBackground(item)) return;
+    service.workEnded();
     metrics.countComparison(model, 'pair', 'dropped');
     log.add(logged);
   }
@@ -55,7 +54,7 @@ export class PairItem implements BatchItem {
   }
 
   drop(): void {
-    this.done();
+    this.service.workEnded();
   }
 
   settle(error: ItemFailure | null, scores: Float32Array, offset: number): void {
@@ -73,7 +72,7 @@ export class PairItem implements BatchItem {
       }
       log.add({ ...this.logged, pairedRelease: this.other.ref.version, pairedScores: paired });
     }
-    this.done();
+    this.service.workEnded();
   }
 }
 

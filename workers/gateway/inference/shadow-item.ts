@@ -21,7 +21,6 @@ export class ShadowItem implements BatchItem {
     private readonly inputs: DecodedInputs,
     readonly columns: readonly Column[],
     readonly rows: number,
-    private readonly done: () => void,
   ) {}
 
   /** Mirrors the request to each shadow whose sample it falls into: the same requests each time, by their ids. */
@@ -48,11 +47,11 @@ export class ShadowItem implements BatchItem {
       // It takes other inputs than this caller sends: nothing to compare, and that is counted.
       return metrics.countComparison(model, 'shadow', 'failed');
     }
-    let done!: () => void;
-    const work = new Promise<void>((resolve) => (done = resolve));
-    const item = new ShadowItem(context, answered, shadow, inputs, inputs.columns, inputs.rows, done);
-    if (shadow.release.scorer.submitBackground(item)) context.track(work);
-    else metrics.countComparison(model, 'shadow', 'dropped');
+    const item = new ShadowItem(context, answered, shadow, inputs, inputs.columns, inputs.rows);
+    context.workBegan();
+    if (shadow.release.scorer.submitBackground(item)) return;
+    context.workEnded();
+    metrics.countComparison(model, 'shadow', 'dropped');
   }
 
   get traceparent(): TraceParent {
@@ -60,7 +59,7 @@ export class ShadowItem implements BatchItem {
   }
 
   drop(): void {
-    this.done();
+    this.context.workEnded();
   }
 
   settle(error: ItemFailure | null, scores: Float32Array, offset: number): void {
@@ -80,6 +79,6 @@ export class ShadowItem implements BatchItem {
       pairedRelease: answered ? release.ref.version : null,
       pairedScores: answered,
     });
-    this.done();
+    this.context.workEnded();
   }
 }
