@@ -85,8 +85,11 @@ export class EndpointConnection {
 
   private send(call: HttpCall, timeoutMs: number): Promise<RawAnswer> {
     return new Promise((resolve, reject) => {
+      if (call.signal?.aborted) return reject(abandoned());
       const request = this.open(call);
       let isConnected = false;
+      // Stays for good, and comes before anything may destroy the request: an 'error' that nobody listens to ends the process.
+      request.on('error', (error) => fail(this.failureOf(error, isConnected, request.reusedSocket)));
       const end = (finish: () => void): void => {
         clearTimeout(timer);
         call.signal?.removeEventListener('abort', abort);
@@ -94,7 +97,7 @@ export class EndpointConnection {
       };
       const fail = (error: Error): void => end(() => reject(error));
       const abort = (): void => {
-        fail(new SlipwayError('CANCELLED', 'nobody waits for the answer any more'));
+        fail(abandoned());
         request.destroy();
       };
       const timer = setTimeout(() => {
@@ -102,14 +105,12 @@ export class EndpointConnection {
         fail(new SlipwayError('ENDPOINT_TIMEOUT', waited));
         request.destroy();
       }, timeoutMs);
-      if (call.signal?.aborted) return abort();
       call.signal?.addEventListener('abort', abort, { once: true });
       request.once('socket', (socket) => {
         // Where that is not certain it counts as connected: a call that may have been sent must not be sent twice.
         if (request.reusedSocket || !socket.connecting) isConnected = true;
         else socket.once(this.isSecure ? 'secureConnect' : 'connect', () => (isConnected = true));
       });
-      request.once('error', (error) => fail(this.failureOf(error, isConnected, request.reusedSocket)));
       request.once('response', (response) => {
         this.read(response).then((answer) => end(() => resolve(answer)), fail);
       });
@@ -189,4 +190,8 @@ export class EndpointConnection {
           : '';
     return answerInvalid(`the endpoint ${this.name} answered ${status}${why}`);
   }
+}
+
+function abandoned(): SlipwayError {
+  return new SlipwayError('CANCELLED', 'nobody waits for the answer any more');
 }

@@ -147,6 +147,18 @@ describe('a call to a server', () => {
     expect(performance.now() - startedMs).toBeLessThan(1_900);
   });
 
+  it.each(['serve', 'check'] as const)('is not begun where nobody waits any more, and ends nothing else (%s)', async (purpose) => {
+    const uncaught: unknown[] = [];
+    const note = (error: unknown): void => void uncaught.push(error);
+    process.on('uncaughtException', note);
+    const client = clientOf();
+    await expect(ask(client, { purpose, signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'CANCELLED' });
+    expect([...(await ask(client))]).toEqual([1, 2]);
+    process.off('uncaughtException', note);
+    expect([uncaught, server.calls.length]).toEqual([[], 1]);
+    client.close();
+  });
+
   it('goes to where the binding points now', async () => {
     let origin = server.origin;
     const client = clientOf('', bindTo({ e: () => origin }));
