@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { SlipwayError } from '../../workflows/domain/errors';
 import type { Signature } from '../../workflows/domain/release';
 import type { Binding, Bindings } from './bindings';
 import type { EndpointCodec } from './codec';
@@ -22,6 +23,7 @@ export interface ScoreOptions {
 export class EndpointClient {
   readonly codec: EndpointCodec;
   private opened: { readonly binding: Binding; readonly connection: EndpointConnection } | null = null;
+  private isClosed = false;
 
   /** Throws MODEL_SIGNATURE where the descriptor cannot carry these inputs. */
   constructor(
@@ -73,7 +75,9 @@ export class EndpointClient {
     return (await this.connection().call(call)).body;
   }
 
+  /** Calls under way end on the connections they have; none is begun after this. */
   close(): void {
+    this.isClosed = true;
     this.opened?.connection.close();
     this.opened = null;
   }
@@ -106,6 +110,7 @@ export class EndpointClient {
 
   /** Where the binding changed, calls under way end on the connections they began on. */
   private connection(): EndpointConnection {
+    if (this.isClosed) throw new SlipwayError('CANCELLED', 'the endpoint is not asked any more');
     const binding = this.bindings.find(this.descriptor.endpoint);
     const { opened } = this;
     if (opened && isSame(opened.binding, binding)) return opened.connection;
