@@ -3,6 +3,7 @@ import * as https from 'node:https';
 import { SlipwayError } from '../../workflows/domain/errors';
 import { answerInvalid } from './answer-shape';
 import type { Binding } from './bindings';
+import { CallError } from './call-error';
 import type { RawAnswer } from './codec';
 
 /** Why a call is made: servers may count or bill it apart. */
@@ -140,7 +141,8 @@ export class EndpointConnection {
   private failureOf(error: Error, isConnected: boolean, isReused: boolean): CallFailed {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
     const what = isConnected ? 'ended the connection' : 'cannot be reached';
-    const failure = new SlipwayError('ENDPOINT_UNAVAILABLE', `the endpoint ${this.name} ${what} (${code})`);
+    const message = `the endpoint ${this.name} ${what} (${code})`;
+    const failure = new CallError('ENDPOINT_UNAVAILABLE', message, { isUndone: !isConnected });
     return new CallFailed(failure, isConnected ? (isReused ? 'idempotent' : 'never') : 'always');
   }
 
@@ -178,7 +180,8 @@ export class EndpointConnection {
   private refusalOf(status: number, retryAfter: string | undefined): SlipwayError {
     if (status === 429 || status >= 500) {
       const seconds = /^\d{1,5}$/.test(retryAfter ?? '') ? Number(retryAfter) : 0;
-      return new SlipwayError('ENDPOINT_UNAVAILABLE', `the endpoint ${this.name} answered ${status}`, {
+      const facts = { status, isUndone: status === 429 || status === 503 };
+      return new CallError('ENDPOINT_UNAVAILABLE', `the endpoint ${this.name} answered ${status}`, facts, {
         retryAfterMs: Math.min(seconds * 1_000, LONGEST_RETRY_AFTER_MS),
       });
     }
@@ -188,7 +191,7 @@ export class EndpointConnection {
         : status === 401 || status === 403
           ? '; see bearerTokenFile of its binding'
           : '';
-    return answerInvalid(`the endpoint ${this.name} answered ${status}${why}`);
+    return new CallError('ENDPOINT_ANSWER_INVALID', `the endpoint ${this.name} answered ${status}${why}`, { status });
   }
 }
 

@@ -35,9 +35,9 @@ beforeEach(async () => (server = await new ModelServer(half).start()));
 afterEach(() => server.stop());
 
 /** Scores the rows one by one; `beats` are the heartbeats of the activity. */
-async function score({ more = '', signal }: { more?: string; signal?: AbortSignal } = {}) {
+async function score({ more = 'maxRows: 1\n', signal }: { more?: string; signal?: AbortSignal } = {}) {
   const beats: unknown[] = [];
-  const text = `endpoint: e\nprotocol: json\npath: /p\nmaxRows: 1\n${more}`;
+  const text = `endpoint: e\nprotocol: json\npath: /p\n${more}`;
   const scope = { signal, heartbeat: (details: unknown) => void beats.push(details) };
   const path = scoreEndpoint(
     { bindings: bindTo({ e: server.origin }), scope, spec, split, memoryMb: 200, folder: folder.path },
@@ -83,5 +83,29 @@ describe('the scores of a split', () => {
     server.react = () => leaving.abort();
     await expect(score({ signal: leaving.signal })).rejects.toMatchObject({ code: 'CANCELLED' });
     expect(server.calls.length).toBeLessThanOrEqual(4);
+  });
+
+  const keys = (): unknown[] => server.calls.map(({ headers }) => headers['idempotency-key']);
+
+  it('are asked for under keys that the same rows have at each try, of other rows and releases another', async () => {
+    await score();
+    const first = keys().sort();
+    server.calls.length = 0;
+    await score();
+    expect([new Set(first).size, keys().sort()]).toEqual([ROWS, first]);
+    server.calls.length = 0;
+    await score({ more: 'maxRows: 1\nidempotent: true\n' });
+    expect(keys().filter((key) => first.includes(key))).toEqual([]);
+  });
+
+  it.each([
+    ['', 1],
+    ['idempotent: true\n', 3],
+  ])('are not asked for twice once a server was at work, unless twice is as good as once (%j)', async (more, times) => {
+    server.react = (_, response) => void response.socket!.destroy();
+    await expect(score({ more: `maxRows: ${ROWS}\n${more}` })).rejects.toMatchObject({
+      code: 'ENDPOINT_UNAVAILABLE',
+    });
+    expect([server.calls.length, new Set(keys()).size]).toEqual([times, 1]);
   });
 });

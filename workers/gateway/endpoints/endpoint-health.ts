@@ -61,13 +61,16 @@ export class EndpointHealth implements EndpointStatus {
     return null;
   }
 
-  /** What became of a request. Only silence counts: a wrong answer is told to its caller, and found by the checks. */
+  /** What became of a request. Only silence counts: a wrong answer is an answer, told to its caller, and found by the checks. */
   noteCall(error: SlipwayError | null): void {
-    if (error && !isSilence(error)) return;
-    this.failures = error ? this.failures + 1 : 0;
-    if (error) this.lastError = error;
-    if (this.failures >= FAILURES_UNTIL_DOWN) this.isDown = true;
-    else if (error === null) this.isDown = false;
+    if (error === null || error.code === 'ENDPOINT_ANSWER_INVALID') {
+      this.failures = 0;
+      this.isDown = false;
+    } else if (isSilence(error)) {
+      this.failures += 1;
+      this.lastError = error;
+      if (this.failures >= FAILURES_UNTIL_DOWN) this.isDown = true;
+    }
   }
 
   /** Each sample got a score, the worst so far off. At the opening one look decides; later ones have to come in a row. */

@@ -1,3 +1,4 @@
+import { factsOf } from '../../../infra/endpoints/call-error';
 import type { EndpointClient } from '../../../infra/endpoints/endpoint-client';
 import type { Purpose } from '../../../infra/endpoints/http-call';
 import { SlipwayError } from '../../../workflows/domain/errors';
@@ -33,8 +34,6 @@ const MAX_WAITING = 1_024;
 const CALLS_WAITED_FOR = 4;
 /** What one call weighs in the mean against all before it. */
 const KEPT = 0.9;
-/** A call that had less of the descriptor's time says nothing of the server. */
-const WHOLE_TIME = 0.9;
 /** Timers have whole milliseconds, and may fire a little before their time. */
 const EARLY_MS = 2;
 const NO_SCORES = new Float32Array(0);
@@ -147,12 +146,13 @@ export class EndpointScorer implements Scorer {
   }
 
   private run(item: BatchItem, untilMs: number, purpose: Purpose): void {
-    const { client, nowMs } = this.options;
+    const { client, nowMs, health } = this.options;
     const { traceparent } = item;
     const startedMs = nowMs();
     const trace = typeof traceparent === 'string' && traceIdOf(traceparent) !== null ? { traceparent } : {};
     this.inFlight += 1;
-    client.score(item.columns, item.rows, { purpose, withinMs: untilMs - startedMs, ...trace }).then(
+    const onAnswer = (): void => health.noteCall(null);
+    client.score(item.columns, item.rows, { purpose, withinMs: untilMs - startedMs, onAnswer, ...trace }).then(
       (scores) => this.ran(item, null, scores, startedMs),
       (error: unknown) => this.ran(item, knownError(error), NO_SCORES, startedMs),
     );
@@ -163,17 +163,13 @@ export class EndpointScorer implements Scorer {
     const tookMs = nowMs() - startedMs;
     this.inFlight -= 1;
     this.meanMs = this.meanMs === 0 ? tookMs : this.meanMs * KEPT + tookMs * (1 - KEPT);
-    if (!this.isCutShort(error, tookMs)) health.noteCall(error);
+    // Callers who allow a few milliseconds must not make others believe that the server is away.
+    if (!factsOf(error).isHasty) health.noteCall(error);
     onCall(error, tookMs);
     if (error?.code === 'ENDPOINT_TIMEOUT' && nowMs() >= item.deadlineMs - EARLY_MS) item.drop('deadline', true);
     else item.settle(error, scores, 0);
     onSettled();
     this.dispatch();
-  }
-
-  /** Callers who allow a few milliseconds must not make others believe that the server is away. */
-  private isCutShort(error: SlipwayError | null, tookMs: number): boolean {
-    return error?.code === 'ENDPOINT_TIMEOUT' && tookMs < WHOLE_TIME * this.options.client.descriptor.timeoutMs;
   }
 
   private expire(level: typeof URGENT | typeof NORMAL, waiting: Waiting): void {
