@@ -85,8 +85,8 @@ export class EndpointScorer implements Scorer {
     return true;
   }
 
-  score(columns: BatchItem['columns'], rows: number): Promise<Float32Array> {
-    return this.options.client.score(columns, rows, { purpose: 'check' });
+  score(columns: BatchItem['columns'], rows: number, withinMs = Infinity): Promise<Float32Array> {
+    return this.options.client.score(columns, rows, { purpose: 'check', withinMs });
   }
 
   close(): void {

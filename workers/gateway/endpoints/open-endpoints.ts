@@ -67,6 +67,7 @@ export class OpenEndpoints {
       columns: sampleColumns(manifest, samples.rows),
       outputs: samples.outputs,
       everyMs: descriptor.check.everyMs,
+      timeoutMs: descriptor.timeoutMs,
       onChecked: () => {
         if (health.isChanged) onChanged(ref, health);
       },
