@@ -32,11 +32,26 @@ describe('a server as the challenger', () => {
   it("leaves half of a caller's time to the champion when it hangs", async () => {
     const gateway = await scene.canary({}, 1);
     scene.server.react = hang;
-    const answers = await askMany(gateway, 16, { parameters: { timeout: 900_000 } });
+    const answers = await askMany(gateway, 16, { parameters: { timeout: 1_200_000 } });
     expect(answers.map(({ status, body }) => [status, body.parameters.arm])).toEqual(
       answers.map(() => [200, 'champion']),
     );
     await scene.breakerEvent(gateway);
+  });
+
+  it('is not charged for callers who leave it less time than its release allows', async () => {
+    const gateway = await scene.canary({}, 1);
+    scene.server.react = async (call, response) => {
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      void tensorflowLike(2, 0.5)(call, response);
+    };
+    const hasty = await askMany(gateway, 16, { parameters: { timeout: 200_000 } });
+    expect(hasty.map(({ status, body }) => [status, body.parameters.arm])).toEqual(hasty.map(() => [200, 'champion']));
+    const page = await (await fetch(`${gateway.url}/metrics`)).text();
+    expect(page).toMatch(/endpoint_requests_total\{[^}]*outcome="hasty"[^}]*\} 16/);
+    // Sixteen errors would have tripped its breaker.
+    const patient = await askMany(gateway, 4);
+    expect(patient.map(({ body }) => body.parameters.arm)).toEqual(patient.map(() => 'challenger'));
   });
 
   it('is taken out with its own reason when its answers change, and nobody is refused', async () => {
