@@ -1,9 +1,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { keys } from '../../../workflows/domain/keys';
+import type { ObservationDocument } from '../../../workflows/domain/observation';
 import { type LocalModel, serveLocalModel } from '../../../workers/gateway/local-model';
 import { bindTo, tensorflowLike } from '../../support/model-server';
 import { askMany, endpointModel, EndpointScene, hang, health, metric, SAMPLES, TF } from './endpoint-scene';
-import { inferBody, post, ready, until } from './fixture';
+import { inferBody, MODEL, post, ready, until } from './fixture';
 import { inputSignature, linearModel } from './models';
 
 let scene: EndpointScene;
@@ -52,6 +54,11 @@ describe('a server as the challenger', () => {
     // Sixteen errors would have tripped its breaker.
     const patient = await askMany(gateway, 4);
     expect(patient.map(({ body }) => body.parameters.arm)).toEqual(patient.map(() => 'challenger'));
+    const { incarnation } = gateway;
+    await scene.stop(gateway);
+    const bytes = await scene.store.get(keys.observation(MODEL, 1, incarnation));
+    const { arms } = JSON.parse(Buffer.from(bytes!).toString()) as ObservationDocument;
+    expect([arms.champion?.requests ?? 0, arms.challenger?.requests, arms.challenger?.errors]).toEqual([0, 4, 0]);
   });
 
   it('is taken out with its own reason when its answers change, and nobody is refused', async () => {
