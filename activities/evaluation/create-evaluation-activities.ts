@@ -113,14 +113,15 @@ async function evaluate(
   const kept = await findStepResult<EvaluateResult>(ports.store, request, 'evaluate', cacheKey);
   if (kept) return kept;
   const signature = await ports.blobs.getJson<Signature>(signatureDigest);
-  const championUnscored = champion && whyUnscored(champion, spec);
-  const evaluation = await measureInChild(ports, scope, {
+  const unfit = champion && whyUnscored(champion, spec);
+  const { evaluation, championAway } = await measureInChild(ports, scope, {
     spec,
     signature,
     training,
     manifest: await ports.blobs.getJson<SnapshotManifest>(ingest.manifest),
-    champion: championUnscored === null ? champion : null,
+    champion: unfit === null ? champion : null,
   });
+  const championUnscored = unfit ?? championAway;
   const { calibration } = evaluation;
   const calibrated = calibration === undefined ? {} : { calibration: calibrationOf(calibration) };
   const evidence: EvidenceDocument = {
@@ -146,7 +147,8 @@ async function evaluate(
     samples: await ports.blobs.putJson(evaluation.samples),
     metrics: candidateMetrics(evaluation),
   };
-  return keepStepResult(ports.store, request, 'evaluate', cacheKey, result);
+  // A server that is away now may be back for the run's next attempt, which is compared with it again.
+  return championAway === null ? keepStepResult(ports.store, request, 'evaluate', cacheKey, result) : result;
 }
 
 function candidateMetrics(evaluation: Evaluation): Record<string, number> {
@@ -162,11 +164,17 @@ interface Measurement {
   readonly champion: Champion | null;
 }
 
+interface Measured {
+  readonly evaluation: Evaluation;
+  /** Why a champion that is a server gave no scores; null where it did, or is none. */
+  readonly championAway: string | null;
+}
+
 async function measureInChild(
   ports: EvaluationPorts,
   scope: ActivityScope,
   measurement: Measurement,
-): Promise<Evaluation> {
+): Promise<Measured> {
   const limits = ports.limits ?? DEFAULT_LIMITS;
   const { spec, manifest } = measurement;
   const files = {
@@ -176,39 +184,76 @@ async function measureInChild(
     memoryMb: Math.floor(limits.memoryMb * DUCKDB_SHARE),
   };
   return withAttemptFolder(ports.workFolder ?? tmpdir(), 'evaluation', async (folder) => {
-    const scorers = await prepareScorers(ports, scope, measurement, { ...files, folder });
-    return runMeasurement(ports, scope, folder, { spec, ...scorers, ...files }, limits);
+    const place = { ...files, folder };
+    const { championAway, ...scorers } = await prepareScorers(ports, scope, measurement, place);
+    const evaluation = await runMeasurement(ports, scope, folder, { spec, ...scorers, ...files }, limits);
+    return { evaluation, championAway };
   });
 }
 
-/** A graph is for the child to run; a server is asked here, and the child is given its scores. */
+/**
+ * A graph is for the child to run; a server is asked here, and the child is given its scores. The champion comes first: where it is
+ * away, that is known before the candidate's server is asked.
+ */
 async function prepareScorers(
-  { blobs, endpoints = NO_BINDINGS }: EvaluationPorts,
+  ports: EvaluationPorts,
   scope: ActivityScope,
   { spec, signature, training, champion }: Measurement,
-  place: Readonly<Record<ScoredSplitName | 'folder', string>> & { readonly memoryMb: number },
-): Promise<Pick<EvaluationJob, 'candidate' | 'champion'>> {
-  const scorerOf = async (
-    name: string,
-    model: Pick<TrainResult, 'kind' | 'onnx'>,
-    abi: Signature,
-    splits: readonly ScoredSplitName[],
-  ): Promise<ScorerJob> => {
-    if (model.kind !== 'endpoint') return { onnx: await blobs.file(model.onnx), signature: abi };
-    const descriptor = await blobs.get(model.onnx);
-    const scores: Partial<Record<ScoredSplitName, string>> = {};
-    for (const split of splits) {
-      const input = { ...place, bindings: endpoints, scope, spec, split: place[split] };
-      scores[split] = await scoreEndpoint(input, { name: `${name}-${split}`, descriptor, signature: abi });
-    }
-    return { scores, signature: abi };
-  };
+  place: ScoredPlace,
+): Promise<Pick<EvaluationJob, 'candidate' | 'champion'> & Pick<Measured, 'championAway'>> {
+  const prepare = (job: ScoredModel): Promise<ScorerJob> => prepareScorer(ports, scope, spec, place, job);
   // The map from scores to probabilities is fitted on the candidate's validation rows.
   const splits = spec.task === 'binary' ? SCORED : ONLY_HOLDOUT;
-  return {
-    candidate: await scorerOf('candidate', training, signature, splits),
-    champion: champion && (await scorerOf('champion', champion.manifest, champion.manifest.signature, ONLY_HOLDOUT)),
+  let championAway: string | null = null;
+  const scoreChampion = async ({ ref, manifest }: Champion): Promise<ScorerJob | null> => {
+    try {
+      const { signature: abi } = manifest;
+      return await prepare({ name: 'champion', model: manifest, signature: abi, splits: ONLY_HOLDOUT });
+    } catch (error) {
+      championAway = whyAway(ref.version, manifest, error);
+      return null;
+    }
   };
+  const scoredChampion = champion && (await scoreChampion(champion));
+  const candidate = await prepare({ name: 'candidate', model: training, signature, splits });
+  return { candidate, champion: scoredChampion, championAway };
+}
+
+/**
+ * A champion that cannot be asked must not keep its own replacement away for ever: gates against it are not measurable then, which
+ * blocks where they do (I5), and a person may say otherwise. Throws what is no failing of the champion's server.
+ */
+function whyAway(version: number, { kind }: Pick<Champion['manifest'], 'kind'>, error: unknown): string {
+  const isAway =
+    error instanceof SlipwayError && (error.code.startsWith('ENDPOINT_') || error.code === 'INPUT_INVALID');
+  if (kind !== 'endpoint' || !isAway) throw error;
+  return `Release ${version} gave no scores of this holdout: ${error.code}, ${error.message}.`;
+}
+
+type ScoredPlace = Readonly<Record<ScoredSplitName | 'folder', string>> & { readonly memoryMb: number };
+
+interface ScoredModel {
+  readonly name: string;
+  readonly model: Pick<TrainResult, 'kind' | 'onnx'>;
+  readonly signature: Signature;
+  readonly splits: readonly ScoredSplitName[];
+}
+
+async function prepareScorer(
+  { blobs, endpoints = NO_BINDINGS }: EvaluationPorts,
+  scope: ActivityScope,
+  spec: ModelSpec,
+  place: ScoredPlace,
+  { name, model, signature, splits }: ScoredModel,
+): Promise<ScorerJob> {
+  if (model.kind !== 'endpoint') return { onnx: await blobs.file(model.onnx), signature };
+  const descriptor = await blobs.get(model.onnx);
+  const scores: Partial<Record<ScoredSplitName, string>> = {};
+  for (const split of splits) {
+    const input = { ...place, bindings: endpoints, scope, spec, split: place[split] };
+    scores[split] = await scoreEndpoint(input, { name: `${name}-${split}`, descriptor, signature });
+  }
+  return { scores, signature };
 }
 
 async function runMeasurement(

@@ -1,12 +1,14 @@
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { withDuckDb } from '../../infra/data/duckdb';
 import { readSnapshot, type SnapshotTable } from '../../infra/data/snapshot';
 import type { Bindings } from '../../infra/endpoints/bindings';
 import { type Values, valuesOfTable } from '../../infra/endpoints/columns';
-import { readEndpoint } from '../../infra/endpoints/descriptor';
+import { factsOf } from '../../infra/endpoints/call-error';
+import { type EndpointDescriptor, readEndpoint } from '../../infra/endpoints/descriptor';
 import { EndpointClient } from '../../infra/endpoints/endpoint-client';
+import { digestOf, digestOfJson } from '../../infra/object-store/digest';
 import { tableOfSnapshot } from '../../infra/onnx/snapshot-table';
 import type { ActivityScope } from '../../infra/process/activity-scope';
 import { SlipwayError } from '../../workflows/domain/errors';
@@ -56,50 +58,77 @@ export async function scoreEndpoint(input: ScoreEndpointInput, job: EndpointScor
 }
 
 async function scoreRows(
-  input: ScoreEndpointInput,
+  { bindings, scope, split }: ScoreEndpointInput,
   job: EndpointScorerJob,
   rows: SnapshotTable,
 ): Promise<Float32Array> {
-  const { bindings, scope } = input;
   const { inputs } = job.signature;
   const client = new EndpointClient(readEndpoint(job.descriptor), job.signature, bindings);
   const columns = valuesOfTable(tableOfSnapshot(rows, inputs), inputs);
   const scores = new Float32Array(rows.rows);
+  // The same for the same rows of the same release, over all attempts of an activity.
+  const key = digestOfJson([digestOf(job.descriptor), basename(split)]).slice('sha256:'.length, 'sha256:'.length + 32);
   let next = 0;
-  const work = async (): Promise<void> => {
-    while (next < rows.rows) {
+  const work = async (signal: AbortSignal): Promise<void> => {
+    while (next < rows.rows && !signal.aborted) {
       const from = next;
       next = Math.min(rows.rows, from + client.descriptor.maxRows);
-      scores.set(await scoreChunk(client, columns, from, next, scope), from);
-      scope.heartbeat({ stage: 'asking the endpoint', rows: next });
+      scores.set(await scoreChunk(client, key, columns, from, next, signal), from);
+      if (!signal.aborted) scope.heartbeat({ stage: 'asking the endpoint', rows: next });
     }
   };
   try {
     client.codec.check(columns, rows.rows);
-    await Promise.all(Array.from({ length: Math.min(CALLS_AT_ONCE, client.maxInFlight) }, work));
+    await allOrNone(Math.min(CALLS_AT_ONCE, client.maxInFlight), work, scope.signal);
     return scores;
   } finally {
     client.close();
   }
 }
 
-/** A server that is busy for a moment must not cost the whole split once more. */
+/** The first that fails ends the others, and is thrown once all have ended: nothing goes on behind an activity that is over. */
+async function allOrNone(
+  count: number,
+  work: (signal: AbortSignal) => Promise<void>,
+  outer: AbortSignal | undefined,
+): Promise<void> {
+  const failed = new AbortController();
+  const signal = outer ? AbortSignal.any([outer, failed.signal]) : failed.signal;
+  let first: Error | null = null as Error | null;
+  const fail = (error: Error): void => {
+    first ??= error;
+    failed.abort();
+  };
+  await Promise.all(Array.from({ length: count }, () => work(signal).catch(fail)));
+  if (first !== null) throw first;
+  outer?.throwIfAborted();
+}
+
+/**
+ * A server that is busy for a moment must not cost the whole split once more. One that does not say that twice is as good as once is
+ * asked again only where it did nothing.
+ */
 async function scoreChunk(
   client: EndpointClient,
+  key: string,
   columns: readonly Values[],
   from: number,
   to: number,
-  { signal }: ActivityScope,
+  signal: AbortSignal,
 ): Promise<Float32Array> {
   const chunk = columns.map((column) => column.slice(from, to));
   const timeoutMs = Math.max(LEAST_TIMEOUT_MS, client.descriptor.timeoutMs);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await client.score(chunk, to - from, { purpose: 'holdout', timeoutMs, ...(signal ? { signal } : {}) });
+      return await client.score(chunk, to - from, { purpose: 'holdout', timeoutMs, signal, key: `${key}-${from}` });
     } catch (error) {
-      const isPassing = error instanceof SlipwayError && error.kind.retryable && error.code !== 'CANCELLED';
-      if (!isPassing || attempt === TRIES) throw error;
-      await sleep(Math.max(AGAIN_AFTER_MS, error.retryAfterMs ?? 0), undefined, signal ? { signal } : {});
+      if (attempt === TRIES || !mayRetry(error, client.descriptor)) throw error;
+      await sleep(Math.max(AGAIN_AFTER_MS, error.retryAfterMs ?? 0), undefined, { signal });
     }
   }
+}
+
+function mayRetry(error: unknown, { idempotent }: Pick<EndpointDescriptor, 'idempotent'>): error is SlipwayError {
+  const isPassing = error instanceof SlipwayError && error.kind.retryable && error.code !== 'CANCELLED';
+  return isPassing && (idempotent || factsOf(error).isUndone === true);
 }

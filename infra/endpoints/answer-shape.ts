@@ -29,7 +29,9 @@ export function finiteScores(values: ArrayLike<unknown>, transform: (score: numb
     const value = values[row];
     if (typeof value !== 'number') throw answerInvalid(`row ${row}: expected a number; found ${shapeOf(value)}`);
     scores[row] = transform(value);
-    if (!Number.isFinite(scores[row])) throw answerInvalid(`row ${row}: the score is not finite`);
+    // Before it too: the sigmoid of an infinity is a number.
+    if (!Number.isFinite(value) || !Number.isFinite(scores[row]))
+      throw answerInvalid(`row ${row}: the score is not finite`);
   }
   return scores;
 }

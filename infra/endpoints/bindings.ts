@@ -26,6 +26,8 @@ export interface FollowBindingsOptions {
   readonly everyMs?: number;
 }
 
+const TOKEN = 'bearer token';
+
 /** Follows the file behind SLIPWAY_ENDPOINTS_FILE; without one nothing is bound. Throws CONFIG_INVALID where it cannot be taken at the beginning. */
 export function followBindings(path: string | undefined, options: FollowBindingsOptions): Bindings {
   if (path === undefined) return NO_BINDINGS;
@@ -33,9 +35,9 @@ export function followBindings(path: string | undefined, options: FollowBindings
   const secrets = new Map<string, FollowedFile<string>>();
   const read = (secret: string | null, what: string): string | null => {
     if (secret === null) return null;
+    const parse = what === TOKEN ? (text: string) => parseToken(text, secret) : (text: string) => text.trim();
     let followed = secrets.get(secret);
-    if (!followed)
-      secrets.set(secret, (followed = followFile(secret, { ...options, what, parse: (text) => text.trim() })));
+    if (!followed) secrets.set(secret, (followed = followFile(secret, { ...options, what, parse })));
     return followed.value;
   };
   return {
@@ -53,7 +55,14 @@ function bindingOf(
   { origin, maxInFlight, bearerTokenFile, ca }: BindingEntry,
   read: (file: string | null, what: string) => string | null,
 ): Binding {
-  return { origin, maxInFlight, token: read(bearerTokenFile, 'bearer token'), ca: read(ca, 'authorities') };
+  return { origin, maxInFlight, token: read(bearerTokenFile, TOKEN), ca: read(ca, 'authorities') };
+}
+
+/** What a header can carry. Throws CONFIG_INVALID, which repeats nothing of it. */
+function parseToken(text: string, file: string): string {
+  const token = text.trim();
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new SlipwayError('CONFIG_INVALID', `${TOKEN}: ${file} is not one line of printable ASCII without spaces`);
 }
 
 function notBound(name: string, remedy: string): SlipwayError {

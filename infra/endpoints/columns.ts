@@ -46,5 +46,20 @@ export function refuseMissing(
   }
 }
 
+/** JSON has no infinity: it would go as null. Throws INPUT_INVALID at the first number that is none as an FP32 either. */
+export function refuseInfinite(inputs: readonly InputName[], columns: readonly Values[], rows: number): void {
+  for (let at = 0; at < inputs.length; at += 1) {
+    const { name, datatype } = inputs[at]!;
+    if (datatype !== 'FP32') continue;
+    const column = columns[at]! as readonly number[];
+    for (let row = 0; row < rows; row += 1)
+      if (Math.abs(Math.fround(column[row]!)) === Infinity)
+        throw new SlipwayError(
+          'INPUT_INVALID',
+          `row ${row}, feature ${JSON.stringify(name)}: the value is not finite, which JSON cannot say`,
+        );
+  }
+}
+
 /** Whether a missing value of the datatype cannot be said. */
 export type Mute = (datatype: TensorType) => boolean;

@@ -55,14 +55,14 @@ const v2 = {
   form: oneOf(['columns', 'matrix']).prefault('columns'),
   input: name.optional(),
   output: name,
-  column: count(0, 10_000).prefault(0),
+  column: count(0, 10_000).optional(),
   binary: flag.prefault(true),
   missing: describe(z.null(), 'null, or no such key').optional(),
 };
 
 const json = {
   protocol: z.literal('json'),
-  path: describe(z.string().regex(/^\/[^\s#]*$/), 'a path such as /v1/models/risk:predict'),
+  path: describe(z.string().regex(/^\/[!-"$-~]*$/), 'a path such as /v1/models/risk:predict, other signs as %C3%A9'),
   request: z
     .strictObject({
       rows: pointer.prefault('/instances'),

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { SlipwayError } from '../../workflows/domain/errors';
 import type { Signature } from '../../workflows/domain/release';
 import type { Binding, Bindings } from './bindings';
+import { CallError } from './call-error';
 import type { EndpointCodec } from './codec';
 import type { Values } from './columns';
 import { createCodec } from './create-codec';
@@ -14,14 +16,24 @@ export interface ScoreOptions {
   /** For all calls together. */
   readonly withinMs?: number;
   readonly signal?: AbortSignal;
+  /** What the idempotency keys of the calls begin with, where these may be made again. Default: each call has one of its own. */
+  readonly key?: string;
+  /** After each call that was answered, also where a later one of the same rows fails. */
+  readonly onAnswer?: () => void;
   /** W3C trace context of the request that this is for. */
   readonly traceparent?: string;
 }
+
+/** Timers have whole milliseconds. */
+const LEAST_MS = 1;
+/** In parts of the descriptor's timeout; a little is spent before a call is on its way. */
+const WHOLE_TIME = 0.9;
 
 /** Asks the server of one release for scores. */
 export class EndpointClient {
   readonly codec: EndpointCodec;
   private opened: { readonly binding: Binding; readonly connection: EndpointConnection } | null = null;
+  private isClosed = false;
 
   /** Throws MODEL_SIGNATURE where the descriptor cannot carry these inputs. */
   constructor(
@@ -73,7 +85,9 @@ export class EndpointClient {
     return (await this.connection().call(call)).body;
   }
 
+  /** Calls under way end on the connections they have; none is begun after this. */
   close(): void {
+    this.isClosed = true;
     this.opened?.connection.close();
     this.opened = null;
   }
@@ -83,29 +97,47 @@ export class EndpointClient {
     from: number,
     to: number,
     untilMs: number,
-    { purpose, timeoutMs = this.descriptor.timeoutMs, signal, traceparent }: ScoreOptions,
+    options: ScoreOptions,
   ): Promise<Float32Array> {
+    const { purpose, timeoutMs = this.descriptor.timeoutMs, signal, traceparent, key } = options;
     const { headers, body } = this.codec.encode(columns, from, to);
-    const answer = await this.connection().call({
+    const leftMs = Math.min(timeoutMs, untilMs - performance.now());
+    if (leftMs < LEAST_MS) throw this.hasty(`no time was left to ask the endpoint ${this.descriptor.endpoint}`);
+    const call: HttpCall = {
       method: 'POST',
       path: this.codec.path,
       headers: {
         ...headers,
-        'idempotency-key': randomUUID(),
+        'idempotency-key': key === undefined ? randomUUID() : `${key}-${from}`,
         'slipway-purpose': purpose,
         ...(traceparent === undefined ? {} : { traceparent }),
       },
       body,
-      timeoutMs: Math.max(1, Math.min(timeoutMs, untilMs - performance.now())),
+      timeoutMs: leftMs,
       idempotent: this.descriptor.idempotent,
       fresh: purpose === 'check',
       ...(signal ? { signal } : {}),
-    });
+    };
+    const answer = await this.connection()
+      .call(call)
+      .catch((error: unknown) => this.blame(error, leftMs));
+    options.onAnswer?.();
     return this.codec.decode(answer, to - from);
+  }
+
+  /** A call that had less of the descriptor's time says nothing of the server. */
+  private blame(error: unknown, leftMs: number): never {
+    const isTimeout = error instanceof SlipwayError && error.code === 'ENDPOINT_TIMEOUT';
+    throw isTimeout && leftMs < WHOLE_TIME * this.descriptor.timeoutMs ? this.hasty(error.message) : error;
+  }
+
+  private hasty(message: string): CallError {
+    return new CallError('ENDPOINT_TIMEOUT', message, { isHasty: true });
   }
 
   /** Where the binding changed, calls under way end on the connections they began on. */
   private connection(): EndpointConnection {
+    if (this.isClosed) throw new SlipwayError('CANCELLED', 'the endpoint is not asked any more');
     const binding = this.bindings.find(this.descriptor.endpoint);
     const { opened } = this;
     if (opened && isSame(opened.binding, binding)) return opened.connection;

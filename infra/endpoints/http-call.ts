@@ -3,6 +3,7 @@ import * as https from 'node:https';
 import { SlipwayError } from '../../workflows/domain/errors';
 import { answerInvalid } from './answer-shape';
 import type { Binding } from './bindings';
+import { CallError } from './call-error';
 import type { RawAnswer } from './codec';
 
 /** Why a call is made: servers may count or bill it apart. */
@@ -85,8 +86,11 @@ export class EndpointConnection {
 
   private send(call: HttpCall, timeoutMs: number): Promise<RawAnswer> {
     return new Promise((resolve, reject) => {
+      if (call.signal?.aborted) return reject(abandoned());
       const request = this.open(call);
       let isConnected = false;
+      // Stays for good, and comes before anything may destroy the request: an 'error' that nobody listens to ends the process.
+      request.on('error', (error) => fail(this.failureOf(error, isConnected, request.reusedSocket)));
       const end = (finish: () => void): void => {
         clearTimeout(timer);
         call.signal?.removeEventListener('abort', abort);
@@ -94,7 +98,7 @@ export class EndpointConnection {
       };
       const fail = (error: Error): void => end(() => reject(error));
       const abort = (): void => {
-        fail(new SlipwayError('CANCELLED', 'nobody waits for the answer any more'));
+        fail(abandoned());
         request.destroy();
       };
       const timer = setTimeout(() => {
@@ -102,14 +106,12 @@ export class EndpointConnection {
         fail(new SlipwayError('ENDPOINT_TIMEOUT', waited));
         request.destroy();
       }, timeoutMs);
-      if (call.signal?.aborted) return abort();
       call.signal?.addEventListener('abort', abort, { once: true });
       request.once('socket', (socket) => {
         // Where that is not certain it counts as connected: a call that may have been sent must not be sent twice.
         if (request.reusedSocket || !socket.connecting) isConnected = true;
         else socket.once(this.isSecure ? 'secureConnect' : 'connect', () => (isConnected = true));
       });
-      request.once('error', (error) => fail(this.failureOf(error, isConnected, request.reusedSocket)));
       request.once('response', (response) => {
         this.read(response).then((answer) => end(() => resolve(answer)), fail);
       });
@@ -139,7 +141,8 @@ export class EndpointConnection {
   private failureOf(error: Error, isConnected: boolean, isReused: boolean): CallFailed {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
     const what = isConnected ? 'ended the connection' : 'cannot be reached';
-    const failure = new SlipwayError('ENDPOINT_UNAVAILABLE', `the endpoint ${this.name} ${what} (${code})`);
+    const message = `the endpoint ${this.name} ${what} (${code})`;
+    const failure = new CallError('ENDPOINT_UNAVAILABLE', message, { isUndone: !isConnected });
     return new CallFailed(failure, isConnected ? (isReused ? 'idempotent' : 'never') : 'always');
   }
 
@@ -177,7 +180,8 @@ export class EndpointConnection {
   private refusalOf(status: number, retryAfter: string | undefined): SlipwayError {
     if (status === 429 || status >= 500) {
       const seconds = /^\d{1,5}$/.test(retryAfter ?? '') ? Number(retryAfter) : 0;
-      return new SlipwayError('ENDPOINT_UNAVAILABLE', `the endpoint ${this.name} answered ${status}`, {
+      const facts = { status, isUndone: status === 429 || status === 503 };
+      return new CallError('ENDPOINT_UNAVAILABLE', `the endpoint ${this.name} answered ${status}`, facts, {
         retryAfterMs: Math.min(seconds * 1_000, LONGEST_RETRY_AFTER_MS),
       });
     }
@@ -187,6 +191,10 @@ export class EndpointConnection {
         : status === 401 || status === 403
           ? '; see bearerTokenFile of its binding'
           : '';
-    return answerInvalid(`the endpoint ${this.name} answered ${status}${why}`);
+    return new CallError('ENDPOINT_ANSWER_INVALID', `the endpoint ${this.name} answered ${status}${why}`, { status });
   }
+}
+
+function abandoned(): SlipwayError {
+  return new SlipwayError('CANCELLED', 'nobody waits for the answer any more');
 }

@@ -1,7 +1,7 @@
 import { SlipwayError } from '../../workflows/domain/errors';
 import type { EncodedCall, EndpointCodec, RawAnswer } from './codec';
 import { answerInvalid, finiteScores, parseAnswer, shapeOf } from './answer-shape';
-import { type InputName, isMissing, refuseMissing, type Values } from './columns';
+import { type InputName, isMissing, refuseInfinite, refuseMissing, type Values } from './columns';
 import type { JsonDescriptor } from './descriptor';
 
 type JsonValue = string | number | boolean | null;
@@ -27,7 +27,10 @@ export function createJsonCodec(descriptor: JsonDescriptor, inputs: readonly Inp
   return {
     path: descriptor.path,
     inputs,
-    check: (columns, rows) => refuseMissing(inputs, columns, rows, () => request.missing === undefined),
+    check: (columns, rows) => {
+      refuseMissing(inputs, columns, rows, () => request.missing === undefined);
+      refuseInfinite(inputs, columns, rows);
+    },
     encode: (columns, from, to) => encode(request, inputs, names, columns, from, to),
     decode: (raw, rows) => decode(answer, raw, rows),
   };

@@ -3,7 +3,7 @@ import { SlipwayError } from '../../workflows/domain/errors';
 import type { TensorType } from '../../workflows/domain/release';
 import { answerInvalid, finiteScores, parseAnswer, shapeOf } from './answer-shape';
 import type { EncodedCall, EndpointCodec, RawAnswer } from './codec';
-import { type InputName, isMissing, refuseMissing, type Values } from './columns';
+import { type InputName, isMissing, refuseInfinite, refuseMissing, type Values } from './columns';
 import type { V2Descriptor } from './descriptor';
 import { binaryColumn, binaryElements, isNumeric, jsonElements } from './v2-tensors';
 
@@ -48,7 +48,10 @@ export function createV2Codec(descriptor: V2Descriptor, inputs: readonly InputNa
   return {
     path: `${v2Path(descriptor)}/infer`,
     inputs,
-    check: (columns, rows) => refuseMissing(inputs, columns, rows, isMute),
+    check: (columns, rows) => {
+      refuseMissing(inputs, columns, rows, isMute);
+      if (!binary) refuseInfinite(inputs, columns, rows);
+    },
     encode: (columns, from, to) => {
       const tensors =
         form === 'matrix'
@@ -129,7 +132,7 @@ function decode(descriptor: V2Descriptor, answer: RawAnswer, rows: number): Floa
   const output = outputs.find(({ name }) => name === descriptor.output);
   if (!output) throw answerInvalid(`expected an output named as in endpoint.yaml; found ${outputs.length} others`);
   const width = widthOf(output, rows, descriptor.column);
-  const { column } = descriptor;
+  const { column = 0 } = descriptor;
   const size = output.parameters?.binary_data_size;
   if (size === undefined) return finiteScores(jsonColumn(output, rows, width, column));
   const offset = outputs
@@ -146,14 +149,16 @@ function headerLength({ body, jsonBytes }: RawAnswer): number {
   throw answerInvalid('Inference-Header-Content-Length is no length of this answer');
 }
 
-/** Columns of the output. */
-function widthOf({ datatype, shape }: Output, rows: number, column: number): number {
+/** Columns of the output. Of several, endpoint.yaml has to say which one is the score. */
+function widthOf({ datatype, shape }: Output, rows: number, column: number | undefined): number {
   const width = shape.length === 1 ? 1 : shape[1];
   const isShaped = (shape.length === 1 || shape.length === 2) && shape[0] === rows && width !== undefined;
-  if (isShaped && isNumeric(datatype) && column < width) return width;
-  const wanted = column === 0 ? `[${rows}] or [${rows}, 1]` : `[${rows}, ${column + 1} or more]`;
+  if (isShaped && isNumeric(datatype) && (column === undefined ? width === 1 : column < width)) return width;
+  const wanted =
+    column === undefined || column === 0 ? `[${rows}] or [${rows}, 1]` : `[${rows}, ${column + 1} or more]`;
   const type = /^[A-Z0-9]{1,8}$/.test(datatype) ? datatype : 'another datatype';
-  throw answerInvalid(`expected numbers of shape ${wanted}; found ${type} of shape [${shape.join(', ')}]`);
+  const which = column === undefined && isShaped ? '; say in endpoint.yaml which `column` is the score' : '';
+  throw answerInvalid(`expected numbers of shape ${wanted}; found ${type} of shape [${shape.join(', ')}]${which}`);
 }
 
 /** V2 allows nested lists as well as flat ones. */

@@ -147,6 +147,28 @@ describe('a call to a server', () => {
     expect(performance.now() - startedMs).toBeLessThan(1_900);
   });
 
+  it.each(['serve', 'check'] as const)(
+    'is not begun where nobody waits any more, and ends nothing else (%s)',
+    async (purpose) => {
+      const uncaught: unknown[] = [];
+      const note = (error: unknown): void => void uncaught.push(error);
+      process.on('uncaughtException', note);
+      const client = clientOf();
+      await expect(ask(client, { purpose, signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'CANCELLED' });
+      expect([...(await ask(client))]).toEqual([1, 2]);
+      process.off('uncaughtException', note);
+      expect([uncaught, server.calls.length]).toEqual([[], 1]);
+      client.close();
+    },
+  );
+
+  it('is not begun by a client that was closed', async () => {
+    const client = clientOf();
+    client.close();
+    await expect(ask(client)).rejects.toMatchObject({ code: 'CANCELLED' });
+    expect(server.connections).toBe(0);
+  });
+
   it('goes to where the binding points now', async () => {
     let origin = server.origin;
     const client = clientOf('', bindTo({ e: () => origin }));

@@ -6,6 +6,7 @@ import type { EvaluationPorts } from '../../../activities/evaluation/create-eval
 import { createTrainingActivities } from '../../../activities/training/create-training-activities';
 import { NO_BINDINGS, type Bindings } from '../../../infra/endpoints/bindings';
 import { parseEndpoint } from '../../../infra/endpoints/descriptor';
+import { judgeGates } from '../../../workflows/domain/gates';
 import type { ReleaseManifest, SampleRows, Signature } from '../../../workflows/domain/release';
 import type { EvidenceDocument, ImportedModel, RunRequest, TrainResult } from '../../../workflows/domain/run';
 import { type LocalModel, serveLocalModel } from '../../../workers/gateway/local-model';
@@ -103,17 +104,44 @@ describe('the evaluation of a server that exists', () => {
       if ((busy -= 1) >= 0) return sendJson(response, {}, 503);
       sendJson(response, { predictions: instances.map(() => 0.5) });
     }).start();
-    const { imported } = await importOf(
-      'endpoint: toy\nprotocol: json\npath: /score\nmaxRows: 1500\nrequest: { missing: null }\n',
-    );
+    const text = 'endpoint: toy\nprotocol: json\npath: /score\nmaxRows: 1500\nrequest: { missing: null }\n';
+    const { imported } = await importOf(text);
     const candidate: TrainResult = { ...training, ...imported };
     const bindings = bindTo({ toy: server.origin });
     const { evidence } = await evaluate(candidate, bindings);
     expect([server.countOf('holdout'), evidence.metrics.auc!.candidate]).toEqual([4, 0.5]);
     await server.stop();
-    const champion = { kind: 'endpoint', onnx: imported.onnx, signature } as const;
-    await expect(evaluate(training, bindings, champion)).rejects.toMatchObject({ code: 'ENDPOINT_UNAVAILABLE' });
+    const other = { ...training, ...(await importOf(`${text}timeout: 2s\n`)).imported };
+    await expect(evaluate(other, bindings)).rejects.toMatchObject({ code: 'ENDPOINT_UNAVAILABLE' });
   });
+
+  it.each([
+    [
+      'is away',
+      '9s',
+      (): Bindings => bindTo({ toy: 'http://127.0.0.1:9' }),
+      'ENDPOINT_UNAVAILABLE, the endpoint toy cannot',
+    ],
+    ['is not bound', '8s', () => NO_BINDINGS, 'ENDPOINT_NOT_BOUND, no origin is bound to the endpoint toy'],
+  ])(
+    'measures a candidate although the champion %s, and says why they are not compared',
+    async (_, timeout, endpoints, why) => {
+      const { imported } = await importOf(V2.replace('10s', timeout));
+      const champion = { kind: 'endpoint', onnx: imported.onnx, signature } as const;
+      const { evidence } = await evaluate(training, endpoints(), champion);
+      expect(evidence.champion).toEqual({ version: 3, digest: imported.onnx });
+      expect([evidence.metrics.auc!.champion, evidence.metrics.auc!.candidate]).toEqual([null, expect.any(Number)]);
+      expect(evidence.championUnscored).toContain(`Release 3 gave no scores of this holdout: ${why}`);
+      const gate = { kind: 'champion', metric: 'auc', margin: 0.01, confidence: 0.95 } as const;
+      expect(judgeGates([gate], evidence)).toMatchObject([
+        { outcome: 'not-measurable', detail: evidence.championUnscored },
+      ]);
+      // It is back for the next one.
+      const again = await evaluate(training, bound(), champion);
+      expect(again.evidence.championUnscored).toBeUndefined();
+      expect(again.evidence.metrics.auc!.champion).toEqual(expect.any(Number));
+    },
+  );
 
   it('refuses a name that is not bound, a model that the server does not have, and explanations that are promised', async () => {
     const open = (request: RunRequest, endpoints: Bindings) =>

@@ -1,9 +1,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { keys } from '../../../workflows/domain/keys';
+import type { ObservationDocument } from '../../../workflows/domain/observation';
 import { type LocalModel, serveLocalModel } from '../../../workers/gateway/local-model';
 import { bindTo, tensorflowLike } from '../../support/model-server';
 import { askMany, endpointModel, EndpointScene, hang, health, metric, SAMPLES, TF } from './endpoint-scene';
-import { inferBody, post, ready, until } from './fixture';
+import { inferBody, MODEL, post, ready, until } from './fixture';
 import { inputSignature, linearModel } from './models';
 
 let scene: EndpointScene;
@@ -32,11 +34,31 @@ describe('a server as the challenger', () => {
   it("leaves half of a caller's time to the champion when it hangs", async () => {
     const gateway = await scene.canary({}, 1);
     scene.server.react = hang;
-    const answers = await askMany(gateway, 16, { parameters: { timeout: 900_000 } });
+    const answers = await askMany(gateway, 16, { parameters: { timeout: 1_200_000 } });
     expect(answers.map(({ status, body }) => [status, body.parameters.arm])).toEqual(
       answers.map(() => [200, 'champion']),
     );
     await scene.breakerEvent(gateway);
+  });
+
+  it('is not charged for callers who leave it less time than its release allows', async () => {
+    const gateway = await scene.canary({}, 1);
+    scene.server.react = async (call, response) => {
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      void tensorflowLike(2, 0.5)(call, response);
+    };
+    const hasty = await askMany(gateway, 16, { parameters: { timeout: 200_000 } });
+    expect(hasty.map(({ status, body }) => [status, body.parameters.arm])).toEqual(hasty.map(() => [200, 'champion']));
+    const page = await (await fetch(`${gateway.url}/metrics`)).text();
+    expect(page).toMatch(/endpoint_requests_total\{[^}]*outcome="hasty"[^}]*\} 16/);
+    // Sixteen errors would have tripped its breaker.
+    const patient = await askMany(gateway, 4);
+    expect(patient.map(({ body }) => body.parameters.arm)).toEqual(patient.map(() => 'challenger'));
+    const { incarnation } = gateway;
+    await scene.stop(gateway);
+    const bytes = await scene.store.get(keys.observation(MODEL, 1, incarnation));
+    const { arms } = JSON.parse(Buffer.from(bytes!).toString()) as ObservationDocument;
+    expect([arms.champion?.requests ?? 0, arms.challenger?.requests, arms.challenger?.errors]).toEqual([0, 4, 0]);
   });
 
   it('is taken out with its own reason when its answers change, and nobody is refused', async () => {

@@ -132,6 +132,9 @@ describe('V2 answers', () => {
     expect(refusal({ outputs: [{ ...output, shape: [3, 1] }] })).toBe(
       'expected numbers of shape [2] or [2, 1]; found FP32 of shape [3, 1]',
     );
+    expect(refusal({ outputs: [{ ...output, shape: [2, 2], data: [1, 2, 3, 4] }] })).toBe(
+      'expected numbers of shape [2] or [2, 1]; found FP32 of shape [2, 2]; say in endpoint.yaml which `column` is the score',
+    );
     expect(refusal({ outputs: [{ ...output, data: [1] }] })).toBe('expected 2 values; found a list of 1 (a number)');
     expect(refusal({ outputs: [{ ...output, data: [1, 'secret'] }] })).toBe('row 1: expected a number; found text');
     expect(refusal({ outputs: [{ ...output, name: 'secret' }] })).not.toContain('secret');
@@ -217,6 +220,22 @@ describe('plain JSON', () => {
     expect(() => decode({ q: [1, 2] }, 2)).toThrow('/p: expected a list of 2; found nothing');
     expect(() => decode({ p: [[1], [2]] }, 2)).toThrow('row 0: expected a number; found a list of 1 (a number)');
     expect(() => decode({ p: [1, null] }, 2)).toThrow('row 1: expected a number; found null');
+  });
+
+  it.each([json('request: { missing: null }'), v2('missing: null\nbinary: false')])(
+    'takes no number that it cannot say (%#)',
+    (endpoint) => {
+      const codec = createCodec(endpoint, signatureWith([INPUTS[0]!]));
+      for (const value of [Infinity, -Infinity, 1e300])
+        expect(() => codec.check([[1, value]], 2)).toThrow('row 1, feature "amount": the value is not finite');
+      expect(() => codec.check([[1, NaN]], 2)).not.toThrow();
+    },
+  );
+
+  it('takes no score that was infinite before its transform', () => {
+    const codec = createCodec(json('answer: { transform: sigmoid }'), signatureWith(INPUTS));
+    const body = Buffer.from('{"predictions": [1e999]}');
+    expect(() => codec.decode({ body, jsonBytes: null }, 1)).toThrow('row 0: the score is not finite');
   });
 
   it('refuses to rename what is no feature', () => {

@@ -15,7 +15,7 @@ describe('endpoint.yaml', () => {
     const descriptor = parse('endpoint: risk\nprotocol: v2\nmodel: m\noutput: p\n');
     expect(descriptor).toEqual({
       schema: 'slipway.endpoint/1',
-      ...{ endpoint: 'risk', protocol: 'v2', model: 'm', output: 'p', form: 'columns', column: 0, binary: true },
+      ...{ endpoint: 'risk', protocol: 'v2', model: 'm', output: 'p', form: 'columns', binary: true },
       ...{ timeoutMs: 1_000, maxRows: 256, idempotent: false, onChange: 'page' },
       check: { everyMs: 30_000, tolerance: 1e-4, consecutive: 3 },
     });
@@ -35,7 +35,12 @@ describe('endpoint.yaml', () => {
       'endpoint: e\nprotocol: json\npath: /p\nidempotant: true',
       '4:1 idempotant: unknown key; did you mean idempotent?',
     ],
-    ['endpoint: e\nprotocol: json\npath: p', '3:7 path: expected a path such as /v1/models/risk:predict; found "p"'],
+    [
+      'endpoint: e\nprotocol: json\npath: p',
+      '3:7 path: expected a path such as /v1/models/risk:predict, other signs as %C3%A9; found "p"',
+    ],
+    ['endpoint: e\nprotocol: json\npath: /é', '3:7 path: expected a path such as /v1/models/risk:predict'],
+    ['endpoint: e\nprotocol: json\npath: /p#a', '3:7 path: expected a path such as /v1/models/risk:predict'],
     ['endpoint: e\nprotocol: json\npath: /p\ntimeout: 5m', '4:10 timeout: expected a duration such as 500ms or 1s'],
     ['endpoint: e\nprotocol: json\npath: /p\nrequest: { form: single }', 'maxRows: expected 1'],
     [
@@ -104,8 +109,15 @@ describe('an endpoints file', () => {
       expect(() => bindings.find('other')).toThrow(
         `no origin is bound to the endpoint other: add \`other: { origin: https://host:port }\` under \`endpoints:\` in ${path}`,
       );
-      writeFileSync(join(folder, 'token'), 'second token\n');
-      expect(bindings.find('risk').token).toBe('second token');
+      writeFileSync(join(folder, 'token'), 'the-second\n');
+      expect(bindings.find('risk').token).toBe('the-second');
+      for (const token of ['', 'two words', 'two\nlines', 'tök']) {
+        writeFileSync(join(folder, 'token'), token);
+        expect(bindings.find('risk').token).toBe('the-second');
+        expect(() => followBindings(path, { logger: silentLogger }).find('risk')).toThrow(
+          expect.objectContaining({ code: 'CONFIG_INVALID' }) as Error,
+        );
+      }
       writeFileSync(path, `${file('{ origin: "http://b:2" }')}  other: { origin: "http://c:3" }\n`);
       expect([bindings.find('risk').origin, bindings.names()]).toEqual(['http://b:2', ['risk', 'other']]);
       expect(() => NO_BINDINGS.find('risk')).toThrow('set SLIPWAY_ENDPOINTS_FILE to a file');

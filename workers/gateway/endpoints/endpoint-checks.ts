@@ -1,18 +1,22 @@
 import { SlipwayError } from '../../../workflows/domain/errors';
 import type { Column } from '../inference/conversion';
-import type { Scorer } from '../execution/scorer';
 import { type EndpointHealth, LOOK_AGAIN_MS } from './endpoint-health';
+import type { EndpointScorer } from './endpoint-scorer';
 
 export interface EndpointChecksOptions {
-  readonly scorer: Pick<Scorer, 'score'>;
+  readonly scorer: Pick<EndpointScorer, 'score'>;
   readonly health: EndpointHealth;
   /** The release's samples as its inputs take them; none: there is nothing to check with. */
   readonly columns: readonly Column[];
   readonly outputs: readonly number[];
   readonly everyMs: number;
+  /** Of one call. */
+  readonly timeoutMs: number;
   readonly onChecked: () => void;
 }
 
+/** Other models, and the start of the gateway, wait for the first look. */
+const OPENING_MS = 1_000;
 /** Timers may fire a little before their time. */
 const EARLY_MS = 5;
 
@@ -27,11 +31,11 @@ export class EndpointChecks {
 
   constructor(private readonly options: EndpointChecksOptions) {}
 
-  /** Looks once. Throws what is no failing of the server, such as ENDPOINT_NOT_BOUND. */
+  /** Looks once, a second at most: where that is not enough the next look follows behind. Throws what is no failing of the server, such as ENDPOINT_NOT_BOUND. */
   async begin(): Promise<void> {
     const error = await this.look(true);
     if (error && this.options.health.state === 'never-checked') throw error;
-    this.schedule();
+    this.schedule(error ? 0 : LOOK_AGAIN_MS);
   }
 
   stop(): void {
@@ -40,13 +44,10 @@ export class EndpointChecks {
   }
 
   /** Requests may find out that something is wrong long before the next check is due. */
-  private schedule(): void {
+  private schedule(inMs = LOOK_AGAIN_MS): void {
     const { everyMs, outputs } = this.options;
     if (this.isStopped || outputs.length === 0) return;
-    this.timer = setTimeout(
-      () => void this.lookIfDue().finally(() => this.schedule()),
-      Math.min(LOOK_AGAIN_MS, everyMs),
-    );
+    this.timer = setTimeout(() => void this.lookIfDue().finally(() => this.schedule()), Math.min(inMs, everyMs));
     this.timer.unref();
   }
 
@@ -56,11 +57,13 @@ export class EndpointChecks {
   }
 
   private async look(isOpening: boolean): Promise<SlipwayError | null> {
-    const { scorer, health, columns, outputs, onChecked } = this.options;
+    const { scorer, health, columns, outputs, timeoutMs, onChecked } = this.options;
     if (outputs.length === 0) return null;
     this.lookedAtMs = performance.now();
+    const withinMs = isOpening ? Math.min(timeoutMs, OPENING_MS) : Infinity;
     try {
-      health.noteDifference(largestDifference(await scorer.score(columns, outputs.length), outputs), isOpening);
+      const scores = await scorer.score(columns, outputs.length, withinMs);
+      health.noteDifference(largestDifference(scores, outputs), isOpening);
       return null;
     } catch (error) {
       const known = error instanceof SlipwayError ? error : new SlipwayError('INTERNAL', 'the check failed in itself');

@@ -1,3 +1,4 @@
+import { factsOf } from '../../../infra/endpoints/call-error';
 import type { EndpointDescriptor } from '../../../infra/endpoints/descriptor';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import type { EndpointStatus } from '../routes/served-model';
@@ -18,6 +19,8 @@ export class EndpointHealth implements EndpointStatus {
   private isDown = false;
   private mismatches = 0;
   private lastError: SlipwayError | null = null;
+  /** Why the last check got no scores although the server answered. */
+  private uncheckable: SlipwayError | null = null;
   private lastTrialMs = -Infinity;
   private isChecked = false;
 
@@ -34,17 +37,18 @@ export class EndpointHealth implements EndpointStatus {
 
   /** Something is not as it should be: it is looked at more often. */
   get isTroubled(): boolean {
-    return this.isDown || this.failures > 0;
+    return this.isDown || this.failures > 0 || this.mismatches > 0 || this.uncheckable !== null;
   }
 
   get state(): EndpointState {
     if (this.isChanged) return 'different';
     if (this.isDown) return 'unreachable';
+    if (this.uncheckable) return 'unreachable';
     return this.isChecked ? 'good' : 'never-checked';
   }
 
   get problem(): SlipwayError | null {
-    return this.isChanged ? this.changed : this.isDown ? this.unavailable : null;
+    return this.isChanged ? this.changed : this.isDown ? this.unavailable : this.uncheckable;
   }
 
   get refusal(): SlipwayError | null {
@@ -61,32 +65,46 @@ export class EndpointHealth implements EndpointStatus {
     return null;
   }
 
-  /** What became of a request. Only silence counts: a wrong answer is told to its caller, and found by the checks. */
+  /** What became of a request. Only silence counts: a wrong answer is an answer, told to its caller, and found by the checks. */
   noteCall(error: SlipwayError | null): void {
-    if (error && !isSilence(error)) return;
-    this.failures = error ? this.failures + 1 : 0;
-    if (error) this.lastError = error;
-    if (this.failures >= FAILURES_UNTIL_DOWN) this.isDown = true;
-    else if (error === null) this.isDown = false;
+    if (error === null || error.code === 'ENDPOINT_ANSWER_INVALID') {
+      this.failures = 0;
+      this.isDown = false;
+    } else if (isSilence(error)) {
+      this.failures += 1;
+      this.lastError = error;
+      if (this.failures >= FAILURES_UNTIL_DOWN) this.isDown = true;
+    }
   }
 
-  /** Each sample got a score, the worst so far off. At the opening one look decides; later ones have to come in a row. */
+  /**
+   * Each sample got a score, the worst so far off. At the opening, and for what comes back after it was away, one look decides: it may be
+   * another server by now. Later ones have to come in a row.
+   */
   noteDifference(difference: number, isOpening = false): void {
+    const isDeciding = isOpening || this.isDown;
     this.isChecked = true;
     this.failures = 0;
     this.isDown = false;
+    this.uncheckable = null;
     this.difference = difference;
     if (difference <= this.descriptor.check.tolerance) this.mismatches = 0;
-    else this.mismatches = isOpening ? this.descriptor.check.consecutive : this.mismatches + 1;
+    else this.mismatches = isDeciding ? this.descriptor.check.consecutive : this.mismatches + 1;
   }
 
-  /** A check without scores. An answer that cannot be read is another answer; silence is none. */
+  /**
+   * A check without scores. Only an answer of success that reads otherwise is another answer: a status (an expired token, a route that a
+   * deployment took away) and silence say nothing of the model.
+   */
   noteFailedCheck(error: SlipwayError, isOpening = false): void {
-    if (error.code === 'ENDPOINT_ANSWER_INVALID') this.noteDifference(Infinity, isOpening);
-    else if (isSilence(error)) {
-      this.noteCall(error);
-      if (isOpening) this.isDown = true;
-    }
+    const isAnswer = error.code === 'ENDPOINT_ANSWER_INVALID';
+    if (isAnswer && factsOf(error).status === undefined) return this.noteDifference(Infinity, isOpening);
+    if (!isAnswer && !isSilence(error)) return;
+    if (isAnswer) this.uncheckable = new SlipwayError(error.code, `it cannot be checked: ${error.message}`);
+    // What was never seen to answer as approved stays out until it is.
+    if (!isAnswer || this.isChecked) this.noteCall(error);
+    this.lastError = error;
+    if (isOpening) this.isDown = true;
   }
 
   private get changed(): SlipwayError {

@@ -31,7 +31,7 @@ export class EndpointMetrics {
     );
   }
 
-  countCall(model: string, outcome: ErrorCode | 'ok', ms: number): void {
+  countCall(model: string, outcome: ErrorCode | 'ok' | 'hasty', ms: number): void {
     this.requests.inc({ model, outcome });
     this.seconds.observe(model, ms / 1_000);
   }

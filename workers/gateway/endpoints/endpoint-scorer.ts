@@ -1,6 +1,7 @@
+import { CallError, factsOf } from '../../../infra/endpoints/call-error';
 import type { EndpointClient } from '../../../infra/endpoints/endpoint-client';
 import type { Purpose } from '../../../infra/endpoints/http-call';
-import { SlipwayError } from '../../../workflows/domain/errors';
+import { type ErrorCode, SlipwayError } from '../../../workflows/domain/errors';
 import { traceIdOf } from '../edge/trace';
 import { NORMAL, URGENT } from '../execution/batch-queue';
 import type { BatchItem } from '../execution/batching';
@@ -16,8 +17,8 @@ export interface EndpointScorerOptions {
   readonly nowMs: () => number;
   /** Called once after an item was settled: counts are written down, then the answer leaves. */
   readonly onSettled: () => void;
-  /** `error`: null where scores came. */
-  readonly onCall: (error: SlipwayError | null, ms: number) => void;
+  /** `hasty`: the caller, and not the release, left too little time. */
+  readonly onCall: (outcome: ErrorCode | 'ok' | 'hasty', ms: number) => void;
   readonly onClosed: () => void;
 }
 
@@ -25,6 +26,8 @@ interface Waiting {
   readonly item: BatchItem;
   /** When this release's time for it is over. */
   readonly untilMs: number;
+  /** That is earlier than the release would allow: its caller is in a hurry. */
+  readonly isHurried: boolean;
   timer: NodeJS.Timeout | null;
 }
 
@@ -33,8 +36,6 @@ const MAX_WAITING = 1_024;
 const CALLS_WAITED_FOR = 4;
 /** What one call weighs in the mean against all before it. */
 const KEPT = 0.9;
-/** A call that had less of the descriptor's time says nothing of the server. */
-const WHOLE_TIME = 0.9;
 /** Timers have whole milliseconds, and may fire a little before their time. */
 const EARLY_MS = 2;
 const NO_SCORES = new Float32Array(0);
@@ -63,10 +64,11 @@ export class EndpointScorer implements Scorer {
       return 0;
     }
     const nowMs = this.options.nowMs();
-    const untilMs = this.untilOf(item, nowMs);
+    const allowed = this.allowed(item, nowMs);
+    const { untilMs } = allowed;
     const retryMs = this.retryMs(level, untilMs - nowMs);
     if (retryMs > 0) return retryMs;
-    const waiting: Waiting = { item, untilMs, timer: null };
+    const waiting: Waiting = { item, ...allowed, timer: null };
     this.lanes[level].push(waiting);
     this.dispatch();
     // A timer only for what did not go at once.
@@ -79,15 +81,15 @@ export class EndpointScorer implements Scorer {
     if (this.refusal() || this.inFlight >= this.slots() / 2 || this.waiting > 0) return false;
     try {
       this.options.client.codec.check(item.columns, item.rows);
-      this.run(item, this.untilOf(item, this.options.nowMs()), item.purpose ?? 'pair');
+      this.run({ item, ...this.allowed(item, this.options.nowMs()) }, item.purpose ?? 'pair');
     } catch (error) {
       this.failSoon(item, knownError(error));
     }
     return true;
   }
 
-  score(columns: BatchItem['columns'], rows: number): Promise<Float32Array> {
-    return this.options.client.score(columns, rows, { purpose: 'check' });
+  score(columns: BatchItem['columns'], rows: number, withinMs = Infinity): Promise<Float32Array> {
+    return this.options.client.score(columns, rows, { purpose: 'check', withinMs });
   }
 
   close(): void {
@@ -120,10 +122,11 @@ export class EndpointScorer implements Scorer {
     return ahead >= MAX_WAITING || waitMs > patienceMs ? Math.max(1, waitMs) : 0;
   }
 
-  private untilOf({ rows, deadlineMs, hasFallback }: BatchItem, nowMs: number): number {
+  private allowed({ rows, deadlineMs, hasFallback }: BatchItem, nowMs: number): Omit<Waiting, 'item' | 'timer'> {
     const { client } = this.options;
     const leftMs = (deadlineMs - nowMs) * (hasFallback ? 0.5 : 1);
-    return nowMs + Math.min(leftMs, client.descriptor.timeoutMs * client.callsOf(rows));
+    const wholeMs = client.descriptor.timeoutMs * client.callsOf(rows);
+    return { untilMs: nowMs + Math.min(leftMs, wholeMs), isHurried: leftMs < wholeMs };
   }
 
   /** Unbound in the meantime: the call itself says so. */
@@ -142,38 +145,42 @@ export class EndpointScorer implements Scorer {
       if (!next) return;
       if (next.timer) clearTimeout(next.timer);
       if (next.item.isGone) this.dropSoon(next.item);
-      else this.run(next.item, next.untilMs, 'serve');
+      else this.run(next, 'serve');
     }
   }
 
-  private run(item: BatchItem, untilMs: number, purpose: Purpose): void {
-    const { client, nowMs } = this.options;
+  private run(out: Omit<Waiting, 'timer'>, purpose: Purpose): void {
+    const { item, untilMs } = out;
+    const { client, nowMs, health } = this.options;
     const { traceparent } = item;
     const startedMs = nowMs();
     const trace = typeof traceparent === 'string' && traceIdOf(traceparent) !== null ? { traceparent } : {};
     this.inFlight += 1;
-    client.score(item.columns, item.rows, { purpose, withinMs: untilMs - startedMs, ...trace }).then(
-      (scores) => this.ran(item, null, scores, startedMs),
-      (error: unknown) => this.ran(item, knownError(error), NO_SCORES, startedMs),
+    const onAnswer = (): void => health.noteCall(null);
+    client.score(item.columns, item.rows, { purpose, withinMs: untilMs - startedMs, onAnswer, ...trace }).then(
+      (scores) => this.ran(out, null, scores, startedMs),
+      (error: unknown) => this.ran(out, knownError(error), NO_SCORES, startedMs),
     );
   }
 
-  private ran(item: BatchItem, error: SlipwayError | null, scores: Float32Array, startedMs: number): void {
+  private ran(
+    { item, isHurried }: Omit<Waiting, 'timer'>,
+    caught: SlipwayError | null,
+    scores: Float32Array,
+    startedMs: number,
+  ): void {
     const { nowMs, health, onCall, onSettled } = this.options;
     const tookMs = nowMs() - startedMs;
     this.inFlight -= 1;
     this.meanMs = this.meanMs === 0 ? tookMs : this.meanMs * KEPT + tookMs * (1 - KEPT);
-    if (!this.isCutShort(error, tookMs)) health.noteCall(error);
-    onCall(error, tookMs);
+    // Callers who allow a few milliseconds must not make others believe that the server is away.
+    if (!factsOf(caught).isHasty) health.noteCall(caught);
+    const error = isHurried ? caught : withoutExcuse(caught);
+    onCall(factsOf(error).isHasty ? 'hasty' : (error?.code ?? 'ok'), tookMs);
     if (error?.code === 'ENDPOINT_TIMEOUT' && nowMs() >= item.deadlineMs - EARLY_MS) item.drop('deadline', true);
     else item.settle(error, scores, 0);
     onSettled();
     this.dispatch();
-  }
-
-  /** Callers who allow a few milliseconds must not make others believe that the server is away. */
-  private isCutShort(error: SlipwayError | null, tookMs: number): boolean {
-    return error?.code === 'ENDPOINT_TIMEOUT' && tookMs < WHOLE_TIME * this.options.client.descriptor.timeoutMs;
   }
 
   private expire(level: typeof URGENT | typeof NORMAL, waiting: Waiting): void {
@@ -181,12 +188,12 @@ export class EndpointScorer implements Scorer {
     const at = lane.indexOf(waiting);
     if (at < 0) return;
     lane.splice(at, 1);
-    const { item } = waiting;
+    const { item, isHurried } = waiting;
     if (item.isGone) item.drop('gone', false);
     else if (this.options.nowMs() >= item.deadlineMs - EARLY_MS) item.drop('deadline', false);
     else
       item.settle(
-        new SlipwayError('ENDPOINT_TIMEOUT', 'no call was free within the time of this release'),
+        new CallError('ENDPOINT_TIMEOUT', 'no call was free within the time of this release', { isHasty: isHurried }),
         NO_SCORES,
         0,
       );
@@ -215,4 +222,9 @@ function knownError(error: unknown): SlipwayError {
   return error instanceof SlipwayError
     ? error
     : new SlipwayError('INTERNAL', 'the call of an endpoint failed in itself');
+}
+
+/** A call that had little time left after it waited for a slot: its arm cannot keep up, and no caller was in a hurry. */
+function withoutExcuse(error: SlipwayError | null): SlipwayError | null {
+  return factsOf(error).isHasty ? new SlipwayError(error!.code, error!.message) : error;
 }

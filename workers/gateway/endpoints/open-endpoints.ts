@@ -54,7 +54,7 @@ export class OpenEndpoints {
     const client = new EndpointClient(descriptor, manifest.signature, bindings);
     bindings.find(descriptor.endpoint);
     const health = new EndpointHealth(descriptor, samples.rows.length > 0, nowMs);
-    const onCall: EndpointScorerOptions['onCall'] = (error, ms) => metrics.countCall(model, error?.code ?? 'ok', ms);
+    const onCall: EndpointScorerOptions['onCall'] = (outcome, ms) => metrics.countCall(model, outcome, ms);
     const onClosed = (): void => {
       checks.stop();
       this.opened.delete(open);
@@ -67,6 +67,7 @@ export class OpenEndpoints {
       columns: sampleColumns(manifest, samples.rows),
       outputs: samples.outputs,
       everyMs: descriptor.check.everyMs,
+      timeoutMs: descriptor.timeoutMs,
       onChecked: () => {
         if (health.isChanged) onChanged(ref, health);
       },

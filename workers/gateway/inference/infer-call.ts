@@ -1,3 +1,5 @@
+import { factsOf } from '../../../infra/endpoints/call-error';
+import { OVERRIDE_ARM } from '../../../infra/predictions/schema';
 import type { ErrorCode } from '../../../workflows/domain/errors';
 import { SlipwayError } from '../../../workflows/domain/errors';
 import { NORMAL } from '../execution/batch-queue';
@@ -38,6 +40,8 @@ export class InferCall implements BatchItem {
   private isOnChallenger = false;
   private isAssignedToChallenger = false;
   private challengerFailure: ErrorCode | null = null;
+  /** The caller left the challenger's server less time than its release allows: neither arm is judged by that, as with an override. */
+  private isUncounted = false;
   /** Under which the scores are kept; null where they are not. */
   private cacheKey: string | null = null;
 
@@ -202,8 +206,9 @@ export class InferCall implements BatchItem {
     return true;
   }
 
-  private fallBack({ code }: SlipwayError): void {
-    this.challengerFailure = code;
+  private fallBack(error: SlipwayError): void {
+    if (factsOf(error).isHasty) this.isUncounted = true;
+    else this.challengerFailure = error.code;
     try {
       this.tryChampion();
     } catch (error) {
@@ -222,6 +227,10 @@ export class InferCall implements BatchItem {
   }
 
   private finish(): void {
+    if (this.isUncounted) {
+      this.service.answerAfterCommit(this);
+      return this.logUncounted();
+    }
     const isError = this.isAssignedToChallenger ? this.challengerFailure !== null : this.failure !== null;
     const arm = this.isAssignedToChallenger ? CHALLENGER : CHAMPION;
     const { route, observer, breaker } = this.served;
@@ -233,6 +242,17 @@ export class InferCall implements BatchItem {
     }
     this.service.answerAfterCommit(this);
     this.logAndCompare(isNewKey);
+  }
+
+  private logUncounted(): void {
+    const { served, requestId, key, eventMs, receivedMs, traceparent, rows, scores, readBy } = this;
+    if (scores === null) return;
+    this.service.options.log.add({
+      ...{ served, requestId, key, eventMs, receivedMs, traceparent, rows, scores, status: 'ok' },
+      ...{ arm: OVERRIDE_ARM, release: served.champion, inputs: this.inputs!, readBy },
+      ...{ pairedRelease: null, pairedScores: null },
+      latencyUs: Math.round((this.service.options.nowMs() - this.startedMs) * 1_000),
+    });
   }
 
   /** The row goes to the log with the other arm's score where the route pairs them, off the caller's path. */
